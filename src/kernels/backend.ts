@@ -1,0 +1,34 @@
+// What a kernel backend is. Implementations: native/ (Node-API addon), wasm/ (relaxed and strict), reference/
+// (TypeScript, float32 or float64). One conformance suite runs over all of them.
+
+export type BackendName = 'native' | 'wasm' | 'reference';
+
+/** The one memory of a worker. Element offsets of `floats` and `ints` are what programs carry. */
+export interface Arena {
+  /** In elements. Float64 only in the reference backend's float64 form, where floats and ints do not overlap. */
+  readonly floats: Float32Array | Float64Array;
+  readonly ints: Int32Array;
+  /** What another thread needs to attach to this arena; structured-clonable. */
+  readonly handle: ArenaHandle;
+}
+
+export type ArenaHandle =
+  | { readonly kind: 'native'; readonly buffer: SharedArrayBuffer }
+  | { readonly kind: 'wasm'; readonly memory: WebAssembly.Memory; readonly size: number }
+  | { readonly kind: 'reference'; readonly floats: SharedArrayBuffer; readonly ints: SharedArrayBuffer; readonly bits: 32 | 64 };
+
+export interface Backend {
+  readonly name: BackendName;
+  /** Which variant runs, for logs: 'avx512', 'avx2', 'neon', 'portable', 'relaxed', 'strict', 'float32', 'float64'. */
+  readonly variant: string;
+  /** A new zeroed arena of `size` elements. Throws LOCKSTEP_OUT_OF_MEMORY. */
+  createArena(size: number): Arena;
+  /** This thread's view of an arena made elsewhere; `lane` is this thread's lane, given before `run`. */
+  attach(handle: ArenaHandle, lane: number): LaneRunner;
+}
+
+export interface LaneRunner {
+  readonly arena: Arena;
+  /** Runs the instructions in words from .. to-1 of the arena as this lane, under the step table at `table`. */
+  run(from: number, to: number, table: number): void;
+}

@@ -1,0 +1,112 @@
+/* Vectors of the instruction set this file is compiled for. VW floats each; every operation is exact or correctly
+   rounded, so results do not depend on VW. Fused multiply-add is always fma(): one rounding.
+   The strict WebAssembly build has no fma; there it is multiply then add, and the fingerprint differs. */
+#ifndef LOCKSTEP_SIMD_H
+#define LOCKSTEP_SIMD_H
+#include <stdint.h>
+
+#define INLINE static inline __attribute__((always_inline))
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#define VW 16
+typedef __m512 vf;
+INLINE vf v_load(const float *p) { return _mm512_loadu_ps(p); }
+INLINE void v_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
+INLINE vf v_set1(float a) { return _mm512_set1_ps(a); }
+INLINE vf v_add(vf a, vf b) { return _mm512_add_ps(a, b); }
+INLINE vf v_sub(vf a, vf b) { return _mm512_sub_ps(a, b); }
+INLINE vf v_mul(vf a, vf b) { return _mm512_mul_ps(a, b); }
+INLINE vf v_div(vf a, vf b) { return _mm512_div_ps(a, b); }
+INLINE vf v_sqrt(vf a) { return _mm512_sqrt_ps(a); }
+INLINE vf v_max(vf a, vf b) { return _mm512_max_ps(a, b); } /* a > b ? a : b; b where either is NaN */
+INLINE vf v_min(vf a, vf b) { return _mm512_min_ps(a, b); }
+INLINE vf v_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
+/* a where m > 0, else +0 */
+INLINE vf v_where_positive(vf m, vf a) {
+  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(m, _mm512_setzero_ps(), _CMP_GT_OQ), a);
+}
+#elif defined(__AVX2__) && defined(__FMA__)
+#include <immintrin.h>
+#define VW 8
+typedef __m256 vf;
+INLINE vf v_load(const float *p) { return _mm256_loadu_ps(p); }
+INLINE void v_store(float *p, vf a) { _mm256_storeu_ps(p, a); }
+INLINE vf v_set1(float a) { return _mm256_set1_ps(a); }
+INLINE vf v_add(vf a, vf b) { return _mm256_add_ps(a, b); }
+INLINE vf v_sub(vf a, vf b) { return _mm256_sub_ps(a, b); }
+INLINE vf v_mul(vf a, vf b) { return _mm256_mul_ps(a, b); }
+INLINE vf v_div(vf a, vf b) { return _mm256_div_ps(a, b); }
+INLINE vf v_sqrt(vf a) { return _mm256_sqrt_ps(a); }
+INLINE vf v_max(vf a, vf b) { return _mm256_max_ps(a, b); }
+INLINE vf v_min(vf a, vf b) { return _mm256_min_ps(a, b); }
+INLINE vf v_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
+INLINE vf v_where_positive(vf m, vf a) {
+  return _mm256_and_ps(_mm256_cmp_ps(m, _mm256_setzero_ps(), _CMP_GT_OQ), a);
+}
+#elif defined(__ARM_NEON) && defined(__aarch64__)
+#include <arm_neon.h>
+#define VW 4
+typedef float32x4_t vf;
+INLINE vf v_load(const float *p) { return vld1q_f32(p); }
+INLINE void v_store(float *p, vf a) { vst1q_f32(p, a); }
+INLINE vf v_set1(float a) { return vdupq_n_f32(a); }
+INLINE vf v_add(vf a, vf b) { return vaddq_f32(a, b); }
+INLINE vf v_sub(vf a, vf b) { return vsubq_f32(a, b); }
+INLINE vf v_mul(vf a, vf b) { return vmulq_f32(a, b); }
+INLINE vf v_div(vf a, vf b) { return vdivq_f32(a, b); }
+INLINE vf v_sqrt(vf a) { return vsqrtq_f32(a); }
+INLINE vf v_max(vf a, vf b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
+INLINE vf v_min(vf a, vf b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
+INLINE vf v_fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
+INLINE vf v_where_positive(vf m, vf a) {
+  return vreinterpretq_f32_u32(vandq_u32(vcgtq_f32(m, vdupq_n_f32(0)), vreinterpretq_u32_f32(a)));
+}
+#elif defined(__wasm_simd128__)
+#include <wasm_simd128.h>
+#define VW 4
+typedef v128_t vf;
+INLINE vf v_load(const float *p) { return wasm_v128_load(p); }
+INLINE void v_store(float *p, vf a) { wasm_v128_store(p, a); }
+INLINE vf v_set1(float a) { return wasm_f32x4_splat(a); }
+INLINE vf v_add(vf a, vf b) { return wasm_f32x4_add(a, b); }
+INLINE vf v_sub(vf a, vf b) { return wasm_f32x4_sub(a, b); }
+INLINE vf v_mul(vf a, vf b) { return wasm_f32x4_mul(a, b); }
+INLINE vf v_div(vf a, vf b) { return wasm_f32x4_div(a, b); }
+INLINE vf v_sqrt(vf a) { return wasm_f32x4_sqrt(a); }
+INLINE vf v_max(vf a, vf b) { return wasm_f32x4_pmax(b, a); } /* pmax(x, y) = x < y ? y : x */
+INLINE vf v_min(vf a, vf b) { return wasm_f32x4_pmin(b, a); }
+#if defined(__wasm_relaxed_simd__)
+INLINE vf v_fma(vf a, vf b, vf c) { return wasm_f32x4_relaxed_madd(a, b, c); }
+#else
+INLINE vf v_fma(vf a, vf b, vf c) { return wasm_f32x4_add(wasm_f32x4_mul(a, b), c); }
+#endif
+INLINE vf v_where_positive(vf m, vf a) { return wasm_v128_and(wasm_f32x4_gt(m, wasm_f32x4_splat(0)), a); }
+#else
+#define VW 1
+typedef float vf;
+INLINE vf v_load(const float *p) { return *p; }
+INLINE void v_store(float *p, vf a) { *p = a; }
+INLINE vf v_set1(float a) { return a; }
+INLINE vf v_add(vf a, vf b) { return a + b; }
+INLINE vf v_sub(vf a, vf b) { return a - b; }
+INLINE vf v_mul(vf a, vf b) { return a * b; }
+INLINE vf v_div(vf a, vf b) { return a / b; }
+INLINE vf v_sqrt(vf a) { return __builtin_sqrtf(a); }
+INLINE vf v_max(vf a, vf b) { return a > b ? a : b; }
+INLINE vf v_min(vf a, vf b) { return a < b ? a : b; }
+INLINE vf v_fma(vf a, vf b, vf c) { return __builtin_fmaf(a, b, c); }
+INLINE vf v_where_positive(vf m, vf a) { return m > 0 ? a : 0.0f; }
+#endif
+
+INLINE vf v_zero(void) { return v_set1(0.0f); }
+
+/* One element with the same rounding as the vectors. */
+INLINE float s_fma(float a, float b, float c) {
+#if defined(__wasm_simd128__)
+  return wasm_f32x4_extract_lane(v_fma(v_set1(a), v_set1(b), v_set1(c)), 0);
+#else
+  return __builtin_fmaf(a, b, c);
+#endif
+}
+#endif

@@ -1,0 +1,172 @@
+// The list of kernels: the whole contract between a compiled program and whoever runs it.
+// One row a kernel: how lanes divide its work, and its arguments in order. The C header is generated from it.
+//
+// A program is words (int32) in the arena. An instruction is [kernel index, its length in words, arguments ...].
+// Kinds of arguments, all one word:
+//   f  offset of floats in the arena, in elements; -1 = absent
+//   i  offset of int32 in the arena, in elements; -1 = absent
+//   n  a number
+//   s  a float32 by its bits
+// `rows` (how many samples this worker has in this step), the shards' boundaries and the schedule's scalars are not
+// arguments: they come from the step table (step-table.ts), because they change from step to step.
+//
+// How lanes divide a kernel:
+//   rows    lane l computes the rows laneRows[l] .. laneRows[l+1]-1 and touches no others
+//   all     the output is divided among the lanes in any way (columns, tiles, blocks); a lane may read everything
+//   single  lane 0 computes, the others pass
+//
+// "nodes" outputs: the tree of numerics/tree.ts over the worker's shards, as a stack machine (step table: shardRows,
+// merges). A leaf is the sum over the rows of one shard in ascending order, starting from +0 (an empty shard is +0);
+// two siblings are added left + right. Record j of what remains on the stack is written at out + j * stride (own
+// nodes), or at out + (nodeStart + j) * stride (gathered nodes: room for every worker's, in the tree's order).
+
+export type ArgumentKind = 'f' | 'i' | 'n' | 's';
+export type Partition = 'rows' | 'all' | 'single';
+
+interface KernelRow {
+  readonly partition: Partition;
+  readonly args: Readonly<Record<string, ArgumentKind>>;
+}
+
+/** Window of a convolution or a pooling, channels last: input height x width x channels, kernel, stride, padding. */
+const window = {
+  height: 'n', width: 'n', channels: 'n',
+  kernelHeight: 'n', kernelWidth: 'n', strideHeight: 'n', strideWidth: 'n', padTop: 'n', padLeft: 'n',
+  outHeight: 'n', outWidth: 'n',
+} as const; // biome-ignore format: a table
+
+export const kernels = {
+  // --- control
+  /** All lanes meet. Nothing after it starts before everything ahead of it has ended on every lane. */
+  barrier: { partition: 'all', args: {} },
+  /** out[0 .. count) = value */
+  fill: { partition: 'all', args: { out: 'f', count: 'n', value: 's' } },
+
+  // --- dense: y[rows, outputs] = activation(x[rows, inputs] . w[inputs, outputs] + bias[outputs]); k = inputs ascending
+  // activation: 0 none, 1 relu
+  denseForward: { partition: 'all', args: { y: 'f', x: 'f', w: 'f', bias: 'f', inputs: 'n', outputs: 'n', activation: 'n' } },
+  /** dx[rows, inputs] = dy . w^T, k = outputs ascending; where mask is given, 0 wherever mask[row, input] <= 0 (relu) */
+  denseInputGradient: { partition: 'all', args: { dx: 'f', dy: 'f', w: 'f', mask: 'f', inputs: 'n', outputs: 'n' } },
+  /** own nodes of dw[inputs, outputs] = x^T . dy, k = rows of the shard ascending */
+  denseWeightGradient: { partition: 'all', args: { dw: 'f', stride: 'n', x: 'f', dy: 'f', inputs: 'n', outputs: 'n' } },
+  /** own nodes of out[columns] = sum over rows and positions of x[rows * positions, columns], ascending */
+  columnSums: { partition: 'all', args: { out: 'f', stride: 'n', x: 'f', positions: 'n', columns: 'n' } },
+
+  // --- convolution, NHWC, weights [kernelHeight, kernelWidth, channels, filters]; k = (kh, kw, channel) ascending, a tap
+  // outside of the image is a term 0 * w or is left out (the bits are the same for finite weights)
+  convForward: { partition: 'rows', args: { y: 'f', x: 'f', w: 'f', bias: 'f', ...window, filters: 'n', activation: 'n' } },
+  /** dx = transposed convolution of dy; k = (kh, kw, filter) ascending; mask as in denseInputGradient */
+  convInputGradient: { partition: 'rows', args: { dx: 'f', dy: 'f', w: 'f', mask: 'f', ...window, filters: 'n' } },
+  /** own nodes of dw; k = (row, out y, out x) ascending */
+  convWeightGradient: { partition: 'all', args: { dw: 'f', stride: 'n', x: 'f', dy: 'f', ...window, filters: 'n' } },
+
+  // --- pooling, NHWC; padding never wins a maximum and does not count in an average
+  /** y = maximum, choice[i] = (y offset in window) * kernelWidth + x offset of the first maximum */
+  maxPoolForward: { partition: 'rows', args: { y: 'f', choice: 'i', x: 'f', ...window } },
+  /** dx = dy where chosen (summed in ascending order of windows), else 0; relu: 1 = dy counts only where y > 0 */
+  maxPoolBackward: { partition: 'rows', args: { dx: 'f', dy: 'f', choice: 'i', y: 'f', relu: 'n', ...window } },
+  averagePoolForward: { partition: 'rows', args: { y: 'f', x: 'f', ...window } },
+  averagePoolBackward: { partition: 'rows', args: { dx: 'f', dy: 'f', ...window } },
+
+  // --- batch normalisation over rows and positions. A moments record is [count, mean[channels], m2[channels]]:
+  // within a shard, shifted sums around the shard's first value; records merge by Chan, Golub, LeVeque (1979).
+  /** leaves: record of shard s at leaves + (firstShard + s) * (1 + 2 channels) */
+  momentsLeaves: { partition: 'all', args: { leaves: 'f', x: 'f', positions: 'n', channels: 'n' } },
+  /** gathered nodes of the worker's leaves, merged in the tree (stride 1 + 2 channels) */
+  momentsNodes: { partition: 'all', args: { nodes: 'f', leaves: 'f', channels: 'n' } },
+  /** record = the gathered nodes of all workers merged in the tree (global schedule of the step table) */
+  momentsMerge: { partition: 'all', args: { record: 'f', nodes: 'f', channels: 'n' } },
+  /** mean[], inverse[] = 1 / sqrt(m2 / count + epsilon) of `records` records (stride 1 + 2 channels; outputs [records, channels]);
+      records = 0: one record per own shard, at leaves + (firstShard + s) * ..., outputs at index s */
+  momentsPrepare: { partition: 'all', args: { mean: 'f', inverse: 'f', record: 'f', records: 'n', channels: 'n', epsilon: 's' } },
+  /** running = running + momentum * (new - running); the variance is unbiased (count - 1); no-op where count < 2 */
+  momentsRunning: { partition: 'all', args: { runningMean: 'f', runningVariance: 'f', record: 'f', channels: 'n', momentum: 's' } },
+  /** mean, inverse from running statistics (inference) */
+  runningPrepare: { partition: 'all', args: { mean: 'f', inverse: 'f', runningMean: 'f', runningVariance: 'f', channels: 'n', epsilon: 's' } },
+  /** y = activation(fma(x, scale, shift)), scale = gamma * inverse, shift = beta - mean * scale (one fma);
+      perShard: 1 = mean and inverse are [own shard, channels] */
+  normalizeForward: { partition: 'rows', args: { y: 'f', x: 'f', mean: 'f', inverse: 'f', gamma: 'f', beta: 'f', positions: 'n', channels: 'n', activation: 'n', perShard: 'n' } },
+  /** leaves [2 channels] per own shard at leaves + (firstShard + s) * 2 channels: sum of dy', sum of dy' * xhat, where
+      dy' = dy, or 0 where mask is given and mask <= 0 (relu after the normalisation); xhat = (x - mean) * inverse */
+  normalizeSums: { partition: 'all', args: { leaves: 'f', dy: 'f', x: 'f', mask: 'f', mean: 'f', inverse: 'f', positions: 'n', channels: 'n', perShard: 'n' } },
+  /** dx = gamma * inverse * (dy' - sum dy' / count - xhat * sum dy' xhat / count); sums: the merged [2 channels] (perShard:
+      leaves), count from the merged moments record (perShard: leaves) */
+  normalizeBackward: { partition: 'rows', args: { dx: 'f', dy: 'f', x: 'f', mask: 'f', mean: 'f', inverse: 'f', gamma: 'f', sums: 'f', record: 'f', positions: 'n', channels: 'n', perShard: 'n' } },
+
+  // --- sums in the tree
+  /** nodes of the worker's leaves (leaf s at leaves + (firstShard + s) * columns, stride columns); gathered: 1 = gathered
+      nodes, stride `stride`; 0 = own nodes. The columns [from, from + count) of the leaves are taken. */
+  sumNodes: { partition: 'all', args: { out: 'f', stride: 'n', leaves: 'f', columns: 'n', from: 'n', count: 'n', gathered: 'n' } },
+  /** out[count] = the gathered nodes of all workers (stride `stride`) added in the tree (global schedule of the step table) */
+  sumMerge: { partition: 'all', args: { out: 'f', nodes: 'f', stride: 'n', count: 'n' } },
+
+  // --- elementwise on rows; size = elements a row. kind: see unaryKinds
+  unaryForward: { partition: 'rows', args: { y: 'f', x: 'f', size: 'n', kind: 'n', alpha: 's' } },
+  /** dx = dy * f'(x); relu, leakyRelu, elu, sigmoid, tanh use y alone (x may be -1), gelu uses x alone */
+  unaryBackward: { partition: 'rows', args: { dx: 'f', dy: 'f', x: 'f', y: 'f', size: 'n', kind: 'n', alpha: 's' } },
+  /** y = activation(a + b) */
+  add: { partition: 'rows', args: { y: 'f', a: 'f', b: 'f', size: 'n', activation: 'n' } },
+  /** y[r, yFrom .. yFrom + count) of width yColumns = x[r, xFrom .. ) of width xColumns, r over rows * positions */
+  copyColumns: { partition: 'rows', args: { y: 'f', yColumns: 'n', yFrom: 'n', x: 'f', xColumns: 'n', xFrom: 'n', count: 'n', positions: 'n' } },
+  /** y = x / keep where kept, else 0; keep decision of element e: philox(key = (seed, purpose dropout), counter = (step, layer,
+      sample id, e / 4))[e % 4] < threshold, threshold = floor(keep * 2^32) as uint32. The same kernel is its own gradient. */
+  dropout: { partition: 'rows', args: { y: 'f', x: 'f', size: 'n', layer: 'n', threshold: 'n', scale: 's' } },
+  softmaxForward: { partition: 'rows', args: { y: 'f', x: 'f', size: 'n' } },
+  softmaxBackward: { partition: 'rows', args: { dx: 'f', dy: 'f', y: 'f', size: 'n' } },
+
+  // --- losses: loss[row], and dx[row, size] = its gradient (absent: -1). Nothing is divided by the number of samples.
+  /** target[row] = class index as a float */
+  softmaxCrossEntropy: { partition: 'rows', args: { loss: 'f', dx: 'f', x: 'f', target: 'f', size: 'n' } },
+  /** target[row, size] in 0 .. 1; mean over the outputs of a sample */
+  sigmoidCrossEntropy: { partition: 'rows', args: { loss: 'f', dx: 'f', x: 'f', target: 'f', size: 'n' } },
+  /** mean over the outputs of a sample of (x - target)^2 */
+  meanSquaredError: { partition: 'rows', args: { loss: 'f', dx: 'f', x: 'f', target: 'f', size: 'n' } },
+  /** out[row] = 1 where the first maximum of x[row] is at target[row], else 0 */
+  classCorrect: { partition: 'rows', args: { out: 'f', x: 'f', target: 'f', size: 'n' } },
+  /** out[row] = the share of outputs with (x > threshold) == (target > 0.5) */
+  binaryCorrect: { partition: 'rows', args: { out: 'f', x: 'f', target: 'f', size: 'n', threshold: 's' } },
+  /** out[row] = mean over outputs of |x - target| */
+  absoluteError: { partition: 'rows', args: { out: 'f', x: 'f', target: 'f', size: 'n' } },
+  /** results[resultsHeader + (firstShard + s) * metrics + metric] = sum over the rows of own shard s of x[row] */
+  shardSums: { partition: 'single', args: { x: 'f', metric: 'n', metrics: 'n' } },
+
+  // --- update; g = gradient sum * inverseWeight * factor, factor = clip[1] where clip is given, else 1
+  /** blocks[b] = sum of squares of x[b * 4096 .. ), 16 virtual accumulators, folded in a fixed tree */
+  squareSums: { partition: 'all', args: { blocks: 'f', x: 'f', count: 'n' } },
+  /** clip = [norm, factor]: norm = sqrt(tree sum of blocks) * inverseWeight, factor = min(1, maximum / norm); maximum = inf: 1.
+      Also written to results[0]. */
+  clipFactor: { partition: 'single', args: { clip: 'f', blocks: 'f', count: 'n', maximum: 's' } },
+  // decay: L2, g += decay * w; decoupled: w -= learningRate * decoupled * w first (Loshchilov and Hutter 2019)
+  sgd: { partition: 'all', args: { w: 'f', g: 'f', count: 'n', clip: 'f', decay: 's', decoupled: 's' } },
+  /** v = momentum * v + g; w -= learningRate * (nesterov ? g + momentum * v : v) (Sutskever 2013, as PyTorch writes it) */
+  momentum: { partition: 'all', args: { w: 'f', g: 'f', v: 'f', count: 'n', clip: 'f', decay: 's', decoupled: 's', momentum: 's', nesterov: 'n' } },
+  /** Kingma and Ba 2015, bias corrections from the step table; w -= lr * (m / c1) / (sqrt(v / c2) + epsilon) */
+  adam: { partition: 'all', args: { w: 'f', g: 'f', m: 'f', v: 'f', count: 'n', clip: 'f', decay: 's', decoupled: 's', beta1: 's', beta2: 's', epsilon: 's' } },
+} as const satisfies Record<string, KernelRow>; // biome-ignore format: a table
+
+export type KernelName = keyof typeof kernels;
+export type KernelArguments<K extends KernelName> = Readonly<Record<keyof (typeof kernels)[K]['args'], number>>;
+
+export const kernelNames = Object.keys(kernels) as KernelName[];
+
+/** The kinds of unaryForward and unaryBackward by index. */
+export const unaryKinds = ['relu', 'leakyRelu', 'elu', 'sigmoid', 'tanh', 'gelu'] as const;
+export type UnaryKind = (typeof unaryKinds)[number];
+
+/** Floats in one block of squareSums. */
+export const normBlockSize = 4096;
+
+const bits = new DataView(new ArrayBuffer(4));
+
+/** The word that carries a float32 argument. */
+export function floatBits(value: number): number {
+  bits.setFloat32(0, value);
+  return bits.getInt32(0);
+}
+
+/** An instruction's words. `s` arguments are given as numbers and stored by their bits. */
+export function encodeInstruction<K extends KernelName>(name: K, args: KernelArguments<K>): number[] {
+  const kinds = Object.entries(kernels[name].args) as [keyof typeof args & string, ArgumentKind][];
+  const words = kinds.map(([key, kind]) => (kind === 's' ? floatBits(args[key]) : args[key] | 0));
+  return [kernelNames.indexOf(name), words.length + 2, ...words];
+}

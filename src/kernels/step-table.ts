@@ -1,0 +1,39 @@
+// The step table: what changes from step to step, in int32 words in the arena, read by every kernel.
+// Written by the worker's main thread before a step; the schedule's scalars are float32 by their bits.
+
+/** Fixed fields, by word. `...Offset` fields are arena offsets in elements of int32 (or of floats: results). */
+export const stepTableFields = [
+  'rows', // samples of this worker in this step
+  'shards', // own shards
+  'firstShard', // index of the first own shard
+  'nodes', // whole nodes of the own shards
+  'nodeStart', // index of the first own node among the gathered nodes of all workers
+  'globalNodes', // gathered nodes of all workers
+  'step', // number of this step, from 1 (uint32)
+  'seed', // the run's seed (uint32)
+  'inverseWeight', // float: 1 / samples of the global batch
+  'learningRate', // float
+  'biasCorrection1', // float: 1 - beta1^step
+  'biasCorrection2', // float: 1 - beta2^step
+  'laneRowsOffset', // [lanes + 1] first row of each lane
+  'shardRowsOffset', // [shards + 1] first row of each own shard
+  'mergesOffset', // [shards] merges after each own leaf
+  'globalMergesOffset', // [globalNodes] merges after each gathered node
+  'sampleIdsOffset', // [rows] global sample ids
+  'resultsOffset', // floats: [gradient norm, 7 unused][shards of the run][metrics]
+] as const;
+
+export type StepTableField = (typeof stepTableFields)[number];
+
+/** Floats ahead of the shard sums in the results of a step. */
+export const resultsHeader = 8;
+
+/** The arena's header, by word: how a kernel finds the lanes' common ground. */
+export const arenaHeaderFields = [
+  'lanes',
+  'scratchOffset', // floats: lane l's scratch starts at scratchOffset + l * scratchSize (64-byte aligned)
+  'scratchSize', // floats
+  'barrierOffset', // 64 words: the barrier's own
+] as const;
+
+export const arenaHeaderSize = 64;
