@@ -69,7 +69,11 @@ export interface CompiledModel {
   readonly parameters: readonly TensorLayout[];
   readonly statistics: readonly TensorLayout[];
   /** Flat vectors; `slots` are the optimizer's (momentum, or m and v), each the size of parameters. */
-  readonly state: { readonly parameters: Region; readonly statistics: Region; readonly slots: readonly Region[] };
+  readonly state: {
+    readonly parameters: Region;
+    readonly statistics: Region;
+    readonly slots: readonly Region[];
+  };
   /** Own nodes of the gradient: node j at partials.offset + j * stride. */
   readonly partials: { readonly offset: number; readonly stride: number; readonly nodes: number };
   /** The reduced gradient; the same memory as partials node 0 when alone. */

@@ -15,7 +15,12 @@ export interface Arena {
 export type ArenaHandle =
   | { readonly kind: 'native'; readonly buffer: SharedArrayBuffer }
   | { readonly kind: 'wasm'; readonly memory: WebAssembly.Memory; readonly size: number }
-  | { readonly kind: 'reference'; readonly floats: SharedArrayBuffer; readonly ints: SharedArrayBuffer; readonly bits: 32 | 64 };
+  | {
+      readonly kind: 'reference';
+      readonly floats: SharedArrayBuffer;
+      readonly ints: SharedArrayBuffer;
+      readonly bits: 32 | 64;
+    };
 
 export interface Backend {
   readonly name: BackendName;

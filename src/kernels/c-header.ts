@@ -12,7 +12,9 @@ export function kernelHeader(): string {
     const fields = args.map(([key, kind]) => `  ${kind === 's' ? 'float' : 'int32_t'} ${key};\n`).join('');
     return `typedef struct {\n${fields || '  int32_t unused;\n'}} ${name}_args;\n`;
   });
-  const table = stepTableFields.map((field) => `  ${floatFields.has(field) ? 'float' : 'int32_t'} ${field};\n`);
+  const table = stepTableFields.map(
+    (field) => `  ${floatFields.has(field) ? 'float' : 'int32_t'} ${field};\n`,
+  );
   return `/* Generated from kernel-list.ts and step-table.ts by npm run build:header. Do not edit. */
 #ifndef LOCKSTEP_KERNEL_IDS_H
 #define LOCKSTEP_KERNEL_IDS_H

@@ -29,12 +29,14 @@ interface KernelRow {
 }
 
 /** Window of a convolution or a pooling, channels last: input height x width x channels, kernel, stride, padding. */
+// biome-ignore format: a table
 const window = {
   height: 'n', width: 'n', channels: 'n',
   kernelHeight: 'n', kernelWidth: 'n', strideHeight: 'n', strideWidth: 'n', padTop: 'n', padLeft: 'n',
   outHeight: 'n', outWidth: 'n',
-} as const; // biome-ignore format: a table
+} as const;
 
+// biome-ignore format: a table
 export const kernels = {
   // --- control
   /** All lanes meet. Nothing after it starts before everything ahead of it has ended on every lane. */
@@ -142,10 +144,12 @@ export const kernels = {
   momentum: { partition: 'all', args: { w: 'f', g: 'f', v: 'f', count: 'n', clip: 'f', decay: 's', decoupled: 's', momentum: 's', nesterov: 'n' } },
   /** Kingma and Ba 2015, bias corrections from the step table; w -= lr * (m / c1) / (sqrt(v / c2) + epsilon) */
   adam: { partition: 'all', args: { w: 'f', g: 'f', m: 'f', v: 'f', count: 'n', clip: 'f', decay: 's', decoupled: 's', beta1: 's', beta2: 's', epsilon: 's' } },
-} as const satisfies Record<string, KernelRow>; // biome-ignore format: a table
+} as const satisfies Record<string, KernelRow>;
 
 export type KernelName = keyof typeof kernels;
-export type KernelArguments<K extends KernelName> = Readonly<Record<keyof (typeof kernels)[K]['args'], number>>;
+export type KernelArguments<K extends KernelName> = Readonly<
+  Record<keyof (typeof kernels)[K]['args'], number>
+>;
 
 export const kernelNames = Object.keys(kernels) as KernelName[];
 

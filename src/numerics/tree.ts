@@ -58,7 +58,8 @@ export function mergeSchedule(nodes: readonly TreeNode[], shards: number): numbe
     for (;;) {
       const right = stack.at(-1);
       const left = stack.at(-2);
-      if (!left || !right || !siblings.has(`${left.lo},${right.lo},${right.hi}`) || left.hi !== right.lo) break;
+      if (!left || !right || !siblings.has(`${left.lo},${right.lo},${right.hi}`) || left.hi !== right.lo)
+        break;
       stack.splice(-2, 2, { lo: left.lo, hi: right.hi });
       merges += 1;
     }
