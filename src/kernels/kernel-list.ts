@@ -1,6 +1,6 @@
 // The list of kernels: the whole contract between a compiled program and whoever runs it.
 // One row a kernel: how lanes divide its work, and its arguments in order. The C header is generated from it.
-//
+
 // A program is words (int32) in the arena. An instruction is [kernel index, its length in words, arguments ...].
 // Kinds of arguments, all one word:
 //   f  offset of floats in the arena, in elements; -1 = absent
