@@ -8,6 +8,7 @@ import {
   codeFiles,
   placesOf,
   repositoryRoot,
+  type SourceFile,
   textFiles,
   typeScriptFiles,
   withoutComments,
