@@ -1,0 +1,34 @@
+// The one error of this folder. A peer's bytes or conduct were wrong, or a connection could not be had.
+// The shells above turn it into the error class of the program.
+
+export const protocolErrorCodes = [
+  'malformed', // not one msgpack value of the allowed kinds
+  'unknownType', // no such message
+  'invalid', // a field is missing, unknown, of another type or past its limit
+  'tooLarge', // a frame above the limit of its role
+  'unexpected', // a known message that has no place here: wrong direction, state or kind of frame
+  'size', // binary data of another size than the receiver's plan says
+  'conflict', // two results for one key that are not equal by bytes
+  'overflow', // a peer is further ahead, or further behind in reading, than can be
+  'refused', // the HTTP upgrade was answered with a status (see `status`)
+  'unreachable', // no connection: refused by the system, unknown host, reset
+  'timeout', // no answer in time
+  'portInUse', // cannot listen
+  'insecure', // a wider address than loopback without TLS, and not said to be wanted
+  'token', // no token, or not one of ours
+] as const;
+
+export type ProtocolErrorCode = (typeof protocolErrorCodes)[number];
+
+export class ProtocolError extends Error {
+  readonly code: ProtocolErrorCode;
+  /** HTTP status of a refused upgrade, else 0. */
+  readonly status: number;
+
+  constructor(code: ProtocolErrorCode, message: string, status = 0) {
+    super(message);
+    this.name = 'ProtocolError';
+    this.code = code;
+    this.status = status;
+  }
+}

@@ -1,0 +1,49 @@
+// Every limit of the protocol by name, unit last. One table, so that nothing else in this folder holds a number.
+
+const kibibyte = 1024;
+const mebibyte = 1024 * kibibyte;
+
+export const limits = {
+  // --- text, in characters
+  textCharsMax: 2_000,
+  nameCharsMax: 128,
+  hostCharsMax: 255,
+  configCharsMax: 4 * mebibyte,
+  // --- counts
+  workersMax: 1_024,
+  shardsMax: 65_536,
+  kernelsMax: 256,
+  threadsMax: 4_096,
+  dimensionsMax: 8,
+  exchangesMax: 65_535,
+  // --- binary fields, in bytes
+  pieceBytesMax: mebibyte,
+  partialBytesMax: 16 * mebibyte,
+  sumBytesMax: 2 * mebibyte,
+  exchangeBytesMax: 16 * mebibyte,
+  shardSumsBytesMax: 16 * mebibyte,
+  /** Bytes of one tensor message that a sender aims at. */
+  tensorMessageBytes: 256 * kibibyte,
+  // --- whole frames by the role of the connection, in bytes: the largest field and room for the rest
+  workerFrameBytesMax: 17 * mebibyte,
+  peerFrameBytesMax: 17 * mebibyte,
+  observerFrameBytesMax: 64 * kibibyte,
+  adminFrameBytesMax: 64 * kibibyte,
+  /** Of HTTP headers at the upgrade. */
+  headerBytesMax: 8 * kibibyte,
+  // --- shape of a msgpack value
+  depthMax: 6,
+  itemsMax: 65_536,
+  // --- queues, in bytes
+  /** A sender of bulk data waits above this (Connection.drained). */
+  sendQueueBytes: 4 * mebibyte,
+  /** Small exchanges that arrive early, of one peer. */
+  earlyBytesMax: 32 * mebibyte,
+  /** The same as messages: exchanges of one step and shard reports. */
+  earlyMessagesMax: 4_096,
+  // --- time
+  connectTimeoutMs: 10_000,
+  upgradeTimeoutMs: 10_000,
+  closeTimeoutMs: 2_000,
+  meshTimeoutMs: 30_000,
+} as const;
