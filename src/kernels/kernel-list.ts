@@ -19,6 +19,11 @@
 // merges). A leaf is the sum over the rows of one shard in ascending order, starting from +0 (an empty shard is +0);
 // two siblings are added left + right. Record j of what remains on the stack is written at out + j * stride (own
 // nodes), or at out + (nodeStart + j) * stride (gathered nodes: room for every worker's, in the tree's order).
+//
+// Formulas: fma(a, b, c) = a * b + c with one rounding; every other operation is rounded. Sums over rows and positions start
+// at +0 and ascend. Sums over the elements of one row or block use 16 virtual accumulators: element i into i mod 16, i
+// ascending from +0; then [j] += [j + 8], [j] += [j + 4], [j] += [j + 2], [j] += [j + 1].
+// relu(x) = 0 > x ? 0 : x, so that NaN and -0 stay what they are; "mask <= 0" is: not (mask > 0), NaN included.
 
 export type ArgumentKind = 'f' | 'i' | 'n' | 's';
 export type Partition = 'rows' | 'all' | 'single';
@@ -63,36 +68,44 @@ export const kernels = {
   convWeightGradient: { partition: 'all', args: { dw: 'f', stride: 'n', x: 'f', dy: 'f', ...window, filters: 'n' } },
 
   // --- pooling, NHWC; padding never wins a maximum and does not count in an average
-  /** y = maximum, choice[i] = (y offset in window) * kernelWidth + x offset of the first maximum */
+  /** y = maximum, choice[i] = (y offset in window) * kernelWidth + x offset of the first maximum: the first tap inside of
+      the image, replaced where a later one is greater (>) */
   maxPoolForward: { partition: 'rows', args: { y: 'f', choice: 'i', x: 'f', ...window } },
   /** dx = dy where chosen (summed in ascending order of windows), else 0; relu: 1 = dy counts only where y > 0 */
   maxPoolBackward: { partition: 'rows', args: { dx: 'f', dy: 'f', choice: 'i', y: 'f', relu: 'n', ...window } },
+  /** y = (sum of the taps inside of the image, (kh, kw) ascending from +0) / their number */
   averagePoolForward: { partition: 'rows', args: { y: 'f', x: 'f', ...window } },
+  /** dx = sum over the windows that hold it, ascending from +0, of dy / number of the window's taps inside */
   averagePoolBackward: { partition: 'rows', args: { dx: 'f', dy: 'f', ...window } },
 
   // --- batch normalisation over rows and positions. A moments record is [count, mean[channels], m2[channels]]:
-  // within a shard, shifted sums around the shard's first value; records merge by Chan, Golub, LeVeque (1979).
+  // within a shard, shifted sums around the shard's first value k: d = x - k; s1 = s1 + d; s2 = fma(d, d, s2), rows and
+  // positions ascending; q = s1 / count; mean = k + q; m2 = max(fma(-s1, q, s2), 0). An empty shard is all +0.
+  // Records merge by Chan, Golub, LeVeque (1979): where either count is 0, the other record; else f = count_b / count,
+  // delta = mean_b - mean_a, mean = fma(delta, f, mean_a), m2 = fma(delta * delta, count_a * f, m2_a + m2_b).
   /** leaves: record of shard s at leaves + (firstShard + s) * (1 + 2 channels) */
   momentsLeaves: { partition: 'all', args: { leaves: 'f', x: 'f', positions: 'n', channels: 'n' } },
   /** gathered nodes of the worker's leaves, merged in the tree (stride 1 + 2 channels) */
   momentsNodes: { partition: 'all', args: { nodes: 'f', leaves: 'f', channels: 'n' } },
   /** record = the gathered nodes of all workers merged in the tree (global schedule of the step table) */
   momentsMerge: { partition: 'all', args: { record: 'f', nodes: 'f', channels: 'n' } },
-  /** mean[], inverse[] = 1 / sqrt(m2 / count + epsilon) of `records` records (stride 1 + 2 channels; outputs [records, channels]);
+  /** mean[], inverse[] = 1 / sqrt(m2 / count + epsilon) (count 0: mean 0, 1 / sqrt(epsilon)) of `records` records (stride 1 + 2 channels; outputs [records, channels]);
       records = 0: one record per own shard, at leaves + (firstShard + s) * ..., outputs at index s */
   momentsPrepare: { partition: 'all', args: { mean: 'f', inverse: 'f', record: 'f', records: 'n', channels: 'n', epsilon: 's' } },
-  /** running = running + momentum * (new - running); the variance is unbiased (count - 1); no-op where count < 2 */
+  /** running = fma(momentum, new - running, running); the variance is unbiased (m2 / (count - 1)); no-op where count < 2 */
   momentsRunning: { partition: 'all', args: { runningMean: 'f', runningVariance: 'f', record: 'f', channels: 'n', momentum: 's' } },
-  /** mean, inverse from running statistics (inference) */
+  /** mean = runningMean, inverse = 1 / sqrt(runningVariance + epsilon) (inference) */
   runningPrepare: { partition: 'all', args: { mean: 'f', inverse: 'f', runningMean: 'f', runningVariance: 'f', channels: 'n', epsilon: 's' } },
-  /** y = activation(fma(x, scale, shift)), scale = gamma * inverse, shift = beta - mean * scale (one fma);
+  /** y = activation(fma(x, scale, shift)), scale = gamma * inverse, shift = fma(-mean, scale, beta);
       perShard: 1 = mean and inverse are [own shard, channels] */
   normalizeForward: { partition: 'rows', args: { y: 'f', x: 'f', mean: 'f', inverse: 'f', gamma: 'f', beta: 'f', positions: 'n', channels: 'n', activation: 'n', perShard: 'n' } },
   /** leaves [2 channels] per own shard at leaves + (firstShard + s) * 2 channels: sum of dy', sum of dy' * xhat, where
-      dy' = dy, or 0 where mask is given and mask <= 0 (relu after the normalisation); xhat = (x - mean) * inverse */
+      dy' = dy, or 0 where mask is given and mask <= 0 (relu after the normalisation); xhat = (x - mean) * inverse;
+      the second sum is fma(dy', xhat, sum); an empty shard is +0 */
   normalizeSums: { partition: 'all', args: { leaves: 'f', dy: 'f', x: 'f', mask: 'f', mean: 'f', inverse: 'f', positions: 'n', channels: 'n', perShard: 'n' } },
   /** dx = gamma * inverse * (dy' - sum dy' / count - xhat * sum dy' xhat / count); sums: the merged [2 channels] (perShard:
-      leaves), count from the merged moments record (perShard: leaves) */
+      leaves), count from the merged moments record (perShard: leaves). In this order: a = sum dy' / count,
+      b = sum dy' xhat / count, dx = (gamma * inverse) * fma(-xhat, b, dy' - a) */
   normalizeBackward: { partition: 'rows', args: { dx: 'f', dy: 'f', x: 'f', mask: 'f', mean: 'f', inverse: 'f', gamma: 'f', sums: 'f', record: 'f', positions: 'n', channels: 'n', perShard: 'n' } },
 
   // --- sums in the tree
@@ -103,25 +116,32 @@ export const kernels = {
   sumMerge: { partition: 'all', args: { out: 'f', nodes: 'f', stride: 'n', count: 'n' } },
 
   // --- elementwise on rows; size = elements a row. kind: see unaryKinds
+  /** leakyRelu x > 0 ? x : alpha x; elu x > 0 ? x : alpha (e^x - 1); sigmoid 1 / (1 + e^-x); gelu x/2 (1 + erf(x / sqrt 2)) */
   unaryForward: { partition: 'rows', args: { y: 'f', x: 'f', size: 'n', kind: 'n', alpha: 's' } },
-  /** dx = dy * f'(x); relu, leakyRelu, elu, sigmoid, tanh use y alone (x may be -1), gelu uses x alone */
+  /** dx = dy * f'(x); relu, leakyRelu, elu, sigmoid, tanh use y alone (x may be -1), gelu uses x alone. f': relu y > 0;
+      leakyRelu y > 0 ? 1 : alpha; elu y > 0 ? 1 : y + alpha; sigmoid y (1 - y); tanh 1 - y^2; gelu Phi(x) + x phi(x) */
   unaryBackward: { partition: 'rows', args: { dx: 'f', dy: 'f', x: 'f', y: 'f', size: 'n', kind: 'n', alpha: 's' } },
   /** y = activation(a + b) */
   add: { partition: 'rows', args: { y: 'f', a: 'f', b: 'f', size: 'n', activation: 'n' } },
   /** y[r, yFrom .. yFrom + count) of width yColumns = x[r, xFrom .. ) of width xColumns, r over rows * positions */
   copyColumns: { partition: 'rows', args: { y: 'f', yColumns: 'n', yFrom: 'n', x: 'f', xColumns: 'n', xFrom: 'n', count: 'n', positions: 'n' } },
   /** y = x / keep where kept, else 0; keep decision of element e: philox(key = (seed, purpose dropout), counter = (step, layer,
-      sample id, e / 4))[e % 4] < threshold, threshold = floor(keep * 2^32) as uint32. The same kernel is its own gradient. */
+      sample id, e / 4))[e % 4] < threshold, threshold = floor(keep * 2^32) as uint32; y = x * scale, scale = 1 / keep.
+      The same kernel is its own gradient. y may be x. */
   dropout: { partition: 'rows', args: { y: 'f', x: 'f', size: 'n', layer: 'n', threshold: 'n', scale: 's' } },
+  /** y = e / sum of e, e = exp(x - max x) */
   softmaxForward: { partition: 'rows', args: { y: 'f', x: 'f', size: 'n' } },
+  /** dx = y * (dy - sum of dy * y) */
   softmaxBackward: { partition: 'rows', args: { dx: 'f', dy: 'f', y: 'f', size: 'n' } },
 
   // --- losses: loss[row], and dx[row, size] = its gradient (absent: -1). Nothing is divided by the number of samples.
-  /** target[row] = class index as a float */
+  /** target[row] = class index as a float. With d = x - max x: loss = log(sum of exp d) - d[target],
+      dx = exp d / sum - (1 at target) */
   softmaxCrossEntropy: { partition: 'rows', args: { loss: 'f', dx: 'f', x: 'f', target: 'f', size: 'n' } },
-  /** target[row, size] in 0 .. 1; mean over the outputs of a sample */
+  /** target t[row, size] in 0 .. 1; mean over the outputs of a sample of max(x, 0) - x t + log(1 + exp(-|x|));
+      dx = (sigmoid(x) - t) / size */
   sigmoidCrossEntropy: { partition: 'rows', args: { loss: 'f', dx: 'f', x: 'f', target: 'f', size: 'n' } },
-  /** mean over the outputs of a sample of (x - target)^2 */
+  /** mean over the outputs of a sample of (x - target)^2; dx = 2 (x - target) / size */
   meanSquaredError: { partition: 'rows', args: { loss: 'f', dx: 'f', x: 'f', target: 'f', size: 'n' } },
   /** out[row] = 1 where the first maximum of x[row] is at target[row], else 0 */
   classCorrect: { partition: 'rows', args: { out: 'f', x: 'f', target: 'f', size: 'n' } },
@@ -132,17 +152,20 @@ export const kernels = {
   /** results[resultsHeader + (firstShard + s) * metrics + metric] = sum over the rows of own shard s of x[row] */
   shardSums: { partition: 'single', args: { x: 'f', metric: 'n', metrics: 'n' } },
 
-  // --- update; g = gradient sum * inverseWeight * factor, factor = clip[1] where clip is given, else 1
-  /** blocks[b] = sum of squares of x[b * 4096 .. ), 16 virtual accumulators, folded in a fixed tree */
+  // --- update; g = gradient sum * (inverseWeight * factor), factor = clip[1] where clip is given, else 1. Bits: -l = -learningRate
+  /** blocks[b] = sum of squares of x[b * 4096 .. min(count, (b + 1) * 4096)), 16 virtual accumulators, each fma(x, x, sum) */
   squareSums: { partition: 'all', args: { blocks: 'f', x: 'f', count: 'n' } },
-  /** clip = [norm, factor]: norm = sqrt(tree sum of blocks) * inverseWeight, factor = min(1, maximum / norm); maximum = inf: 1.
-      Also written to results[0]. */
+  /** clip = [norm, factor]: norm = sqrt(sum of blocks in the tree of numerics/tree.ts) * inverseWeight, factor = maximum < norm ?
+      maximum / norm : 1. count: number of blocks (0: norm 0). The norm is also written to results[0]. */
   clipFactor: { partition: 'single', args: { clip: 'f', blocks: 'f', count: 'n', maximum: 's' } },
-  // decay: L2, g += decay * w; decoupled: w -= learningRate * decoupled * w first (Loshchilov and Hutter 2019)
+  // decay: L2, g = fma(decay, w, g); decoupled: first w = fma(-l * decoupled, w, w) (Loshchilov and Hutter 2019), after g
+  // has been read with the old w
+  /** w = fma(-l, g, w) */
   sgd: { partition: 'all', args: { w: 'f', g: 'f', count: 'n', clip: 'f', decay: 's', decoupled: 's' } },
-  /** v = momentum * v + g; w -= learningRate * (nesterov ? g + momentum * v : v) (Sutskever 2013, as PyTorch writes it) */
+  /** v = fma(momentum, v, g); w = fma(-l, nesterov ? fma(momentum, v, g) : v, w) (Sutskever 2013, as PyTorch writes it) */
   momentum: { partition: 'all', args: { w: 'f', g: 'f', v: 'f', count: 'n', clip: 'f', decay: 's', decoupled: 's', momentum: 's', nesterov: 'n' } },
-  /** Kingma and Ba 2015, bias corrections from the step table; w -= lr * (m / c1) / (sqrt(v / c2) + epsilon) */
+  /** Kingma and Ba 2015, bias corrections c1, c2 from the step table; m = beta1 m + (1 - beta1) g, v = beta2 v + (1 - beta2) g^2,
+      w -= l * (m / c1) / (sqrt(v / c2) + epsilon) */
   adam: { partition: 'all', args: { w: 'f', g: 'f', m: 'f', v: 'f', count: 'n', clip: 'f', decay: 's', decoupled: 's', beta1: 's', beta2: 's', epsilon: 's' } },
 } as const satisfies Record<string, KernelRow>;
 
