@@ -26,6 +26,20 @@ INLINE vf v_fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 INLINE vf v_where_positive(vf m, vf a) {
   return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(m, _mm512_setzero_ps(), _CMP_GT_OQ), a);
 }
+INLINE vf v_if_greater(vf x, vf y, vf a, vf b) {
+  return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, y, _CMP_GT_OQ), b, a);
+}
+INLINE vf v_load_first(const float *p, int n, float rest) {
+  return n >= VW ? v_load(p) : _mm512_mask_loadu_ps(v_set1(rest), (__mmask16)((1u << n) - 1), p);
+}
+INLINE void v_store_first(float *p, vf a, int n) {
+  if (n >= VW) v_store(p, a);
+  else _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), a);
+}
+INLINE vf v_keep_first(vf a, int n) {
+  return n >= VW ? a : _mm512_maskz_mov_ps((__mmask16)((1u << n) - 1), a);
+}
+#define V_HAS_FIRST
 #elif defined(__AVX2__) && defined(__FMA__)
 #include <immintrin.h>
 #define VW 8
@@ -44,7 +58,10 @@ INLINE vf v_fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
 INLINE vf v_where_positive(vf m, vf a) {
   return _mm256_and_ps(_mm256_cmp_ps(m, _mm256_setzero_ps(), _CMP_GT_OQ), a);
 }
-#elif defined(__ARM_NEON) && defined(__aarch64__)
+INLINE vf v_if_greater(vf x, vf y, vf a, vf b) {
+  return _mm256_blendv_ps(b, a, _mm256_cmp_ps(x, y, _CMP_GT_OQ));
+}
+#elif defined(__ARM_NEON) && !defined(LOCKSTEP_PORTABLE) && defined(__aarch64__)
 #include <arm_neon.h>
 #define VW 4
 typedef float32x4_t vf;
@@ -62,6 +79,7 @@ INLINE vf v_fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
 INLINE vf v_where_positive(vf m, vf a) {
   return vreinterpretq_f32_u32(vandq_u32(vcgtq_f32(m, vdupq_n_f32(0)), vreinterpretq_u32_f32(a)));
 }
+INLINE vf v_if_greater(vf x, vf y, vf a, vf b) { return vbslq_f32(vcgtq_f32(x, y), a, b); }
 #elif defined(__wasm_simd128__)
 #include <wasm_simd128.h>
 #define VW 4
@@ -82,9 +100,26 @@ INLINE vf v_fma(vf a, vf b, vf c) { return wasm_f32x4_relaxed_madd(a, b, c); }
 INLINE vf v_fma(vf a, vf b, vf c) { return wasm_f32x4_add(wasm_f32x4_mul(a, b), c); }
 #endif
 INLINE vf v_where_positive(vf m, vf a) { return wasm_v128_and(wasm_f32x4_gt(m, wasm_f32x4_splat(0)), a); }
+INLINE vf v_if_greater(vf x, vf y, vf a, vf b) { return wasm_v128_bitselect(a, b, wasm_f32x4_gt(x, y)); }
 #else
 #define VW 1
 typedef float vf;
+/* fma without the instruction: the product is exact in double, the sum is rounded to odd (Boldo and Melquiond 2008), so
+   that the rounding to float is the only one. */
+INLINE float one_fma(float a, float b, float c) {
+  union {
+    double d;
+    uint64_t u;
+  } sum, rest;
+  double product = (double)a * b, addend = c;
+  sum.d = product + addend;
+  double part = sum.d - product;
+  rest.d = (product - (sum.d - part)) + (addend - part);
+  /* 0 < |rest|: where the sum is even, step to its odd neighbour on rest's side; inf and NaN stay */
+  if (rest.d != 0 && !(sum.u & 1) && (sum.u & 0x7ff0000000000000u) != 0x7ff0000000000000u)
+    sum.u += ((sum.u ^ rest.u) >> 63) ? (uint64_t)-1 : 1;
+  return (float)sum.d;
+}
 INLINE vf v_load(const float *p) { return *p; }
 INLINE void v_store(float *p, vf a) { *p = a; }
 INLINE vf v_set1(float a) { return a; }
@@ -95,18 +130,72 @@ INLINE vf v_div(vf a, vf b) { return a / b; }
 INLINE vf v_sqrt(vf a) { return __builtin_sqrtf(a); }
 INLINE vf v_max(vf a, vf b) { return a > b ? a : b; }
 INLINE vf v_min(vf a, vf b) { return a < b ? a : b; }
-INLINE vf v_fma(vf a, vf b, vf c) { return __builtin_fmaf(a, b, c); }
+INLINE vf v_fma(vf a, vf b, vf c) { return one_fma(a, b, c); }
 INLINE vf v_where_positive(vf m, vf a) { return m > 0 ? a : 0.0f; }
+INLINE vf v_if_greater(vf x, vf y, vf a, vf b) { return x > y ? a : b; }
 #endif
 
 INLINE vf v_zero(void) { return v_set1(0.0f); }
 
 /* One element with the same rounding as the vectors. */
 INLINE float s_fma(float a, float b, float c) {
-#if defined(__wasm_simd128__)
+#if VW == 1
+  return one_fma(a, b, c);
+#elif defined(__wasm_simd128__)
   return wasm_f32x4_extract_lane(v_fma(v_set1(a), v_set1(b), v_set1(c)), 0);
 #else
   return __builtin_fmaf(a, b, c);
 #endif
 }
+
+/* max(a, 0); NaN stays NaN, so that a number gone bad is seen in the loss */
+INLINE vf v_relu(vf a) { return v_max(v_zero(), a); }
+
+/* Integers of the same width: + - * & | ^ << >> are C's own operators on them (GCC and clang vector extensions). */
+#if VW == 1
+typedef int32_t vi;
+typedef union {
+  vf f;
+  vi i;
+} VectorBits;
+INLINE vi v_bits(vf a) { return ((VectorBits){.f = a}).i; }
+INLINE vf v_from_bits(vi a) { return ((VectorBits){.i = a}).f; }
+INLINE vi vi_set1(int32_t a) { return a; }
+INLINE vi vi_equal(vi a, vi b) { return -(a == b); } /* all bits where equal, else 0 */
+#else
+typedef int32_t vi __attribute__((vector_size(4 * VW)));
+INLINE vi v_bits(vf a) { return (vi)a; }
+INLINE vf v_from_bits(vi a) { return (vf)a; }
+INLINE vi vi_set1(int32_t a) { return (vi){0} + a; }
+INLINE vi vi_equal(vi a, vi b) { return a == b; }
+#endif
+INLINE vf v_abs(vf a) { return v_from_bits(v_bits(a) & 0x7fffffff); }
+INLINE vf v_negate(vf a) { return v_from_bits(v_bits(a) ^ (int32_t)0x80000000); }
+
+/* The first n elements (0 < n); the rest of the vector is `rest` when loaded, untouched when stored, 0 when kept.
+   A constant n = VW compiles to the plain load and store, so one inline body serves the loop and its tail. */
+#ifndef V_HAS_FIRST
+INLINE vf v_load_first(const float *p, int n, float rest) {
+  if (n >= VW) return v_load(p);
+  float part[VW];
+  for (int i = 0; i < VW; i++) part[i] = i < n ? p[i] : rest;
+  return v_load(part);
+}
+INLINE void v_store_first(float *p, vf a, int n) {
+  if (n >= VW) {
+    v_store(p, a);
+    return;
+  }
+  float part[VW];
+  v_store(part, a);
+  for (int i = 0; i < VW; i++)
+    if (i < n) p[i] = part[i];
+}
+INLINE vf v_keep_first(vf a, int n) {
+  if (n >= VW) return a;
+  float part[VW];
+  v_store(part, a);
+  return v_load_first(part, n, 0.0f);
+}
+#endif
 #endif
