@@ -1,9 +1,7 @@
 // Writes kernel_ids.h from the kernel list and the step table, so that C and TypeScript cannot drift apart.
 
 import { kernelNames, kernels, normBlockSize, unaryKinds } from './kernel-list.ts';
-import { arenaHeaderFields, resultsHeader, stepTableFields } from './step-table.ts';
-
-const floatFields = new Set(['inverseWeight', 'learningRate', 'biasCorrection1', 'biasCorrection2']);
+import { arenaHeaderFields, resultsHeader, stepTableFields, stepTableFloatFields } from './step-table.ts';
 
 /** The text of src/kernels/c/kernel_ids.h. */
 export function kernelHeader(): string {
@@ -13,7 +11,7 @@ export function kernelHeader(): string {
     return `typedef struct {\n${fields || '  int32_t unused;\n'}} ${name}_args;\n`;
   });
   const table = stepTableFields.map(
-    (field) => `  ${floatFields.has(field) ? 'float' : 'int32_t'} ${field};\n`,
+    (field) => `  ${stepTableFloatFields.has(field) ? 'float' : 'int32_t'} ${field};\n`,
   );
   return `/* Generated from kernel-list.ts and step-table.ts by npm run build:header. Do not edit. */
 #ifndef LOCKSTEP_KERNEL_IDS_H

@@ -25,6 +25,8 @@
 // ascending from +0; then [j] += [j + 8], [j] += [j + 4], [j] += [j + 2], [j] += [j + 1].
 // relu(x) = 0 > x ? 0 : x, so that NaN and -0 stay what they are; "mask <= 0" is: not (mask > 0), NaN included.
 
+import { assert } from '../errors.ts';
+
 export type ArgumentKind = 'f' | 'i' | 'n' | 's';
 export type Partition = 'rows' | 'all' | 'single';
 
@@ -191,9 +193,31 @@ export function floatBits(value: number): number {
   return bits.getInt32(0);
 }
 
+/** The float32 whose bits are `word`. */
+export function bitsFloat(word: number): number {
+  bits.setInt32(0, word);
+  return bits.getFloat32(0);
+}
+
 /** An instruction's words. `s` arguments are given as numbers and stored by their bits. */
 export function encodeInstruction<K extends KernelName>(name: K, args: KernelArguments<K>): number[] {
   const kinds = Object.entries(kernels[name].args) as [keyof typeof args & string, ArgumentKind][];
   const words = kinds.map(([key, kind]) => (kind === 's' ? floatBits(args[key]) : args[key] | 0));
   return [kernelNames.indexOf(name), words.length + 2, ...words];
+}
+
+/** The kernel's index, its arguments (`s` as numbers) and where the next instruction begins. */
+export function decodeInstruction(
+  words: Int32Array,
+  at: number,
+): { readonly name: KernelName; readonly args: Readonly<Record<string, number>>; readonly next: number } {
+  const name = kernelNames[words[at]!];
+  assert(name !== undefined, `no kernel has index ${words[at]}, at word ${at}`);
+  const kinds = Object.entries<ArgumentKind>(kernels[name].args);
+  assert(words[at + 1] === kinds.length + 2, `${name} at word ${at} has a wrong length`);
+  const args = kinds.map(([key, kind], i) => {
+    const word = words[at + 2 + i]!;
+    return [key, kind === 's' ? bitsFloat(word) : word];
+  });
+  return { name, args: Object.fromEntries(args), next: at + 2 + kinds.length };
 }

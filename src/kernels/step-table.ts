@@ -1,6 +1,8 @@
 // The step table: what changes from step to step, in int32 words in the arena, read by every kernel.
 // Written by the worker's main thread before a step; the schedule's scalars are float32 by their bits.
 
+import { bitsFloat, floatBits } from './kernel-list.ts';
+
 /** Fixed fields, by word. `...Offset` fields are arena offsets in elements of int32 (or of floats: results). */
 export const stepTableFields = [
   'rows', // samples of this worker in this step
@@ -37,3 +39,29 @@ export const arenaHeaderFields = [
 ] as const;
 
 export const arenaHeaderSize = 64;
+
+/** The fields that are float32 by their bits. */
+export const stepTableFloatFields: ReadonlySet<StepTableField> = new Set<StepTableField>([
+  'inverseWeight',
+  'learningRate',
+  'biasCorrection1',
+  'biasCorrection2',
+]);
+
+export type StepTable = Readonly<Record<StepTableField, number>>;
+
+/** The words of a table; scalars given as numbers are rounded to float32. */
+export function encodeStepTable(table: StepTable): Int32Array {
+  return Int32Array.from(stepTableFields, (field) =>
+    stepTableFloatFields.has(field) ? floatBits(table[field]) : table[field] | 0,
+  );
+}
+
+/** The table at `offset` of the arena's ints, scalars as numbers. */
+export function decodeStepTable(ints: Int32Array, offset: number): StepTable {
+  const entries = stepTableFields.map((field, word) => {
+    const bits = ints[offset + word]!;
+    return [field, stepTableFloatFields.has(field) ? bitsFloat(bits) : bits];
+  });
+  return Object.fromEntries(entries) as StepTable;
+}

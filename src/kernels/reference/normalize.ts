@@ -1,0 +1,85 @@
+// Batch normalisation itself, given mean and 1 / deviation, and its gradient (Ioffe and Szegedy 2015).
+
+import {
+  type Lane,
+  laneRows,
+  laneShare,
+  multiplyAdd,
+  type ReferenceKernel,
+  relu,
+  shardOf,
+  shardRows,
+} from './lane.ts';
+
+/** Calls body(row, element of x, channel) for this lane's rows x positions x channels. */
+function forEachElement(
+  lane: Lane,
+  positions: number,
+  channels: number,
+  body: (row: number, element: number, channel: number) => void,
+): void {
+  const rows = laneRows(lane);
+  for (let row = rows.from; row < rows.to; row += 1)
+    for (let position = row * positions; position < (row + 1) * positions; position += 1)
+      for (let channel = 0; channel < channels; channel += 1)
+        body(row, position * channels + channel, channel);
+}
+
+/** Where dy counts: everywhere, or where the relu that followed let the value through. */
+function gradientAt({ floats }: Lane, dy: number, mask: number, element: number): number {
+  return mask >= 0 && !(floats[mask + element]! > 0) ? 0 : floats[dy + element]!;
+}
+
+export const normalizeForward: ReferenceKernel<'normalizeForward'> = (lane, a) => {
+  const { floats, round } = lane;
+  forEachElement(lane, a.positions, a.channels, (row, element, channel) => {
+    const statistic = (a.perShard ? shardOf(lane, row) * a.channels : 0) + channel;
+    const scale = round(floats[a.gamma + channel]! * floats[a.inverse + statistic]!);
+    const shift = multiplyAdd(lane, -floats[a.mean + statistic]!, scale, floats[a.beta + channel]!);
+    const y = multiplyAdd(lane, floats[a.x + element]!, scale, shift);
+    floats[a.y + element] = a.activation === 1 ? relu(y) : y;
+  });
+};
+
+/** Per own shard: sum of dy', sum of dy' * xhat: the gradients of beta and gamma. */
+export const normalizeSums: ReferenceKernel<'normalizeSums'> = (lane, a) => {
+  const { floats, round, table } = lane;
+  const share = laneShare(lane, a.channels);
+  for (let shard = 0; shard < table.shards; shard += 1) {
+    const { from, to } = shardRows(lane, shard);
+    const leaf = a.leaves + (table.firstShard + shard) * 2 * a.channels;
+    for (let channel = share.from; channel < share.to; channel += 1) {
+      const statistic = (a.perShard ? shard * a.channels : 0) + channel;
+      let sum = 0;
+      let product = 0;
+      for (let position = from * a.positions; position < to * a.positions; position += 1) {
+        const element = position * a.channels + channel;
+        const dy = gradientAt(lane, a.dy, a.mask, element);
+        const centered = round(floats[a.x + element]! - floats[a.mean + statistic]!);
+        sum = round(sum + dy);
+        product = multiplyAdd(lane, dy, round(centered * floats[a.inverse + statistic]!), product);
+      }
+      floats[leaf + channel] = sum;
+      floats[leaf + a.channels + channel] = product;
+    }
+  }
+};
+
+/** dx = gamma * inverse * (dy' - mean of dy' - xhat * mean of dy' xhat) */
+export const normalizeBackward: ReferenceKernel<'normalizeBackward'> = (lane, a) => {
+  const { floats, round, table } = lane;
+  forEachElement(lane, a.positions, a.channels, (row, element, channel) => {
+    const own = a.perShard ? shardOf(lane, row) : 0;
+    const leaf = a.perShard ? table.firstShard + own : 0;
+    const statistic = own * a.channels + channel;
+    const inverse = floats[a.inverse + statistic]!;
+    const count = floats[a.record + leaf * (1 + 2 * a.channels)]!;
+    const sums = a.sums + leaf * 2 * a.channels + channel;
+    const meanGradient = round(floats[sums]! / count);
+    const meanProduct = round(floats[sums + a.channels]! / count);
+    const xhat = round(round(floats[a.x + element]! - floats[a.mean + statistic]!) * inverse);
+    const dy = gradientAt(lane, a.dy, a.mask, element);
+    const inner = multiplyAdd(lane, -xhat, meanProduct, round(dy - meanGradient));
+    floats[a.dx + element] = round(floats[a.gamma + channel]! * inverse) * inner;
+  });
+};
