@@ -78,7 +78,7 @@ class Walk {
   #string(): string {
     return this.#match(
       stringPattern,
-      'a string: it ends on its line, and \\ stands only before one of "\\/bfnrtu,',
+      'a string: it ends on its line, and \\ stands only before one of "\\/bfnrtu',
     );
   }
 

@@ -23,6 +23,7 @@ export function parseConfig(json: unknown, source: string): RunConfig {
   const length = fields.epochs === undefined && fields.steps === undefined ? { epochs: epochsDefault } : {};
   return deepFreeze({
     name,
+    metrics: [fields.loss === 'meanSquaredError' ? 'meanAbsoluteError' : 'accuracy'],
     ...fields,
     ...length,
     checkpoint: withPeriod(checkpoint),

@@ -2,7 +2,7 @@
 // What a parsed config looks like is RunConfig, which is itself a valid config: parsing it again changes nothing.
 
 import { z } from 'zod';
-import { lossSchema, metricsSchema, modelSchema } from '../nn/description.ts';
+import { lossSchema, type MetricName, metricsSchema, modelSchema } from '../nn/description.ts';
 import { optimizerSchema } from '../optim/optimizer.ts';
 import { dataSchema, knownInputShape, seedSchema, targetKind } from './schema-data.ts';
 
@@ -29,7 +29,9 @@ const fieldsSchema = z.strictObject({
   data: dataSchema,
   model: modelSchema,
   loss: lossSchema,
-  metrics: metricsSchema,
+  metrics: metricsSchema
+    .exactOptional()
+    .describe('accuracy, or meanAbsoluteError for meanSquaredError, unless given'),
   optimizer: optimizerSchema,
   clipNorm: z.number().gt(0).exactOptional().describe('largest global norm of a gradient'),
   batch: z.int().min(1).default(64).describe('samples of one step, all workers together'),
@@ -128,10 +130,13 @@ export const configSchema = fieldsSchema.superRefine((config, context) => {
 export type ConfigInput = z.input<typeof configSchema>;
 
 /** A checked config with every default filled. Exactly one of epochs and steps is there. */
-export type RunConfig = Readonly<Omit<Fields, '$schema' | 'name'>> & { readonly name: string };
+export type RunConfig = Readonly<Omit<Fields, '$schema' | 'name' | 'metrics'>> & {
+  readonly name: string;
+  readonly metrics: readonly MetricName[];
+};
 
 /** The schema as JSON Schema (draft 2020-12), for editors. */
 export function configJsonSchema(): Record<string, unknown> {
-  const { $schema, ...schema } = z.toJSONSchema(configSchema, { io: 'input' });
+  const { $schema, ...schema } = z.toJSONSchema(configSchema, { io: 'input', reused: 'ref' });
   return { $schema, title: 'Lockstep config', ...schema };
 }
