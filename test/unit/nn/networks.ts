@@ -1,7 +1,7 @@
 // Three small networks that between them use every op of a training graph; shared by golden and unit tests.
 
-import type { ModelInput } from '../../../src/nn/description.ts';
 import type { BuildOptions } from '../../../src/nn/build.ts';
+import type { ModelInput } from '../../../src/nn/description.ts';
 
 interface Network {
   readonly model: ModelInput;
