@@ -82,11 +82,17 @@ function installPackages() {
   else runStep(label, 'npm', args);
 }
 
-/** The build script knows when its product is stale and says so itself; without a compiler it exits 0. */
+/** The build script knows when its product is stale, and says in one line what it did; without a compiler it ends well. */
 function buildNativeAddon() {
   const script = join(root, 'deploy', 'setup', 'build-native.mjs');
-  const result = spawnSync(process.execPath, [script, '--if-stale'], { cwd: root, stdio: ['ignore', 2, 2] });
+  const result = spawnSync(process.execPath, [script], {
+    cwd: root,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 2],
+  });
   if (result.status !== 0) throw new SetupError('building the native addon failed (see above)');
+  const line = result.stdout.trim();
+  if (!line.endsWith('up to date')) process.stderr.write(`setup: ${line}\n`);
 }
 
 function* filesUnder(path) {

@@ -1,0 +1,63 @@
+// Checks between options, config and machine, before anything is started. Pure.
+
+import type { RunConfig } from '../../src/config/schema.ts';
+import { LockstepError } from '../../src/errors.ts';
+import type { Address } from './run-api.ts';
+
+export interface Lanes {
+  readonly workers: number;
+  readonly threads: number;
+}
+
+/**
+ * Threads of each worker: as asked, else the cores shared out, never more than there are shards for.
+ * Throws LOCKSTEP_USAGE where more lanes are asked for than shards could keep busy.
+ */
+export function planLanes(
+  asked: { readonly workers: number; readonly threads: number | undefined },
+  config: RunConfig,
+  cores: number,
+): Lanes {
+  const processes = Math.max(1, asked.workers);
+  const most = Math.max(1, Math.floor(config.shards / processes));
+  const threads = asked.threads ?? Math.min(most, Math.max(1, Math.floor(cores / processes)));
+  const lanes = processes * threads;
+  if (lanes > config.shards) {
+    const product =
+      asked.workers === 0
+        ? `${threads} threads`
+        : `${processes} workers x ${threads} threads are ${lanes} lanes, which`;
+    throw new LockstepError(
+      'LOCKSTEP_USAGE',
+      `${product} need at least ${lanes} shards, but the run has ${config.shards}: ` +
+        `use fewer, or set shards to ${lanes} in the config or by --shards (this changes the result)`,
+    );
+  }
+  return { workers: asked.workers, threads };
+}
+
+/** Throws LOCKSTEP_INSECURE for an address that other machines reach, unless --insecure says that this is meant. */
+export function checkExposure(listen: Address, insecure: boolean): void {
+  const loopback =
+    listen.host === 'localhost' || listen.host === '::1' || /^127(\.\d{1,3}){3}$/.test(listen.host);
+  if (loopback || insecure) return;
+  throw new LockstepError(
+    'LOCKSTEP_INSECURE',
+    `${listen.host} can be reached by other machines and the traffic is not encrypted: ` +
+      'add --insecure if the network is trusted, or listen on 127.0.0.1 and tunnel',
+  );
+}
+
+/** Throws LOCKSTEP_USAGE where a run of `steps` would stop at a step that lies behind its end. */
+export function checkStop(stopAfter: number | undefined, steps: number): void {
+  if (stopAfter === undefined || stopAfter <= steps) return;
+  throw new LockstepError(
+    'LOCKSTEP_USAGE',
+    `--stop-after ${stopAfter} lies behind the end of the run, which has ${steps} steps`,
+  );
+}
+
+/** Steps of the whole run. */
+export function stepsOf(config: RunConfig, trainSamples: number): number {
+  return config.steps ?? (config.epochs ?? 0) * Math.ceil(trainSamples / config.batch);
+}

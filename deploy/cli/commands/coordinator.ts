@@ -1,0 +1,93 @@
+// `lockstep coordinator`: forms a cluster of workers that are started elsewhere, and leads their run.
+
+import { Command, Option } from 'commander';
+import type { BackendName } from '../../../src/kernels/backend.ts';
+import { checkExposure, checkStop, planLanes, stepsOf } from '../check-run.ts';
+import type { Context } from '../context.ts';
+import { loadRunConfig, loadRunData, readToken } from '../load-run.ts';
+import {
+  addRunOptions,
+  address,
+  backendOption,
+  insecureOption,
+  integer,
+  type KeepOptions,
+  type OverrideOptions,
+  tokenFileOption,
+  workersMax,
+} from '../options.ts';
+import type { Address } from '../run-api.ts';
+import { runDirectory } from '../run-directory.ts';
+import { runSession } from '../run-session.ts';
+
+interface CoordinatorCommandOptions extends OverrideOptions, KeepOptions {
+  readonly listen: Address;
+  readonly workers: number;
+  readonly backend?: BackendName;
+  readonly tokenFile?: string;
+  readonly insecure: boolean;
+}
+
+const defaultListen: Address = { host: '127.0.0.1', port: 7070 };
+const examples = `
+Examples:
+  $ lockstep coordinator examples/digits-cnn.json --workers 2
+  $ lockstep worker --join ws://127.0.0.1:7070        (twice, in other terminals)
+
+  $ export LOCKSTEP_TOKEN=$(openssl rand -hex 32)     (the same on every machine)
+  $ lockstep coordinator examples/digits-cnn.json --listen 0.0.0.0:7070 --insecure --workers 4`;
+
+export function coordinatorCommand(context: Context): Command {
+  const command = new Command('coordinator')
+    .summary('lead a cluster of workers started elsewhere')
+    .description('Waits for workers, leads the training of CONFIG, keeps its checkpoints.')
+    .argument('<config>', 'config file')
+    .addOption(
+      new Option('--listen <host:port>', 'address for workers')
+        .argParser(address)
+        .default(defaultListen, '127.0.0.1:7070'),
+    )
+    .addOption(
+      new Option('--workers <count>', 'workers to wait for before the first step')
+        .argParser(integer(1, workersMax))
+        .default(1),
+    )
+    .addOption(backendOption())
+    .addOption(tokenFileOption())
+    .addOption(insecureOption());
+  return addRunOptions(command)
+    .addHelpText('after', examples)
+    .action((configPath: string, options: CoordinatorCommandOptions) =>
+      coordinate(context, configPath, options),
+    );
+}
+
+async function coordinate(
+  context: Context,
+  configPath: string,
+  options: CoordinatorCommandOptions,
+): Promise<void> {
+  checkExposure(options.listen, options.insecure);
+  const token = readToken(options.tokenFile);
+  const config = await loadRunConfig(configPath, options);
+  planLanes({ workers: options.workers, threads: 1 }, config, context.cores);
+  const out = runDirectory(config.name, options.out, options.resume);
+  const dataset = await loadRunData(config, configPath, options.data);
+  checkStop(options.stopAfter, stepsOf(config, dataset.train.samples));
+  await runSession(context, { out, json: options.json }, (signal, onEvent) =>
+    context.api.serveCoordinator({
+      config,
+      dataset,
+      out,
+      listen: options.listen,
+      workers: options.workers,
+      token,
+      insecure: options.insecure,
+      backend: options.backend,
+      resume: options.resume,
+      stopAfterStep: options.stopAfter,
+      signal,
+      onEvent,
+    }),
+  );
+}

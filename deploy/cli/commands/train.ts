@@ -1,0 +1,82 @@
+// `lockstep train`: coordinator in this process, workers as processes beside it, or (--workers 0) all in this one.
+
+import { Command } from 'commander';
+import type { RunResult } from '../../../src/engine/events.ts';
+import type { BackendName } from '../../../src/kernels/backend.ts';
+import { checkStop, planLanes, stepsOf } from '../check-run.ts';
+import type { Context } from '../context.ts';
+import { loadRunConfig, loadRunData } from '../load-run.ts';
+import {
+  addRunOptions,
+  backendOption,
+  type KeepOptions,
+  type OverrideOptions,
+  threadsOption,
+  workersOption,
+} from '../options.ts';
+import { runDirectory } from '../run-directory.ts';
+import { runSession } from '../run-session.ts';
+
+export interface TrainCommandOptions extends OverrideOptions, KeepOptions {
+  readonly workers: number;
+  readonly threads?: number;
+  readonly backend?: BackendName;
+}
+
+export interface TrainOutcome {
+  readonly result: RunResult;
+  readonly out: string;
+}
+
+const examples = `
+Examples:
+  $ lockstep train examples/digits-cnn.json --workers 2 --threads 1
+  $ lockstep train examples/mnist-cnn.json --data ../mnist --epochs 5
+  $ lockstep train examples/digits-cnn.json --stop-after 100 --out runs/a
+  $ lockstep train examples/digits-cnn.json --resume --out runs/a --workers 3
+
+The weights' SHA-256 is the same for every number of workers and threads.`;
+
+export function trainCommand(context: Context): Command {
+  const command = new Command('train')
+    .summary('train the model of a config')
+    .description(
+      'Trains the model of CONFIG on this machine: JSON, or a module with `export default defineConfig({...})`.',
+    )
+    .argument('<config>', 'config file')
+    .addOption(workersOption('worker processes; 0 computes in this process, without sockets').default(0))
+    .addOption(threadsOption())
+    .addOption(backendOption());
+  return addRunOptions(command)
+    .addHelpText('after', examples)
+    .action(async (configPath: string, options: TrainCommandOptions) => {
+      await train(context, configPath, options);
+    });
+}
+
+/** Checks everything that can be wrong, cheapest first, then trains. */
+export async function train(
+  context: Context,
+  configPath: string,
+  options: TrainCommandOptions,
+): Promise<TrainOutcome> {
+  const config = await loadRunConfig(configPath, options);
+  const lanes = planLanes({ workers: options.workers, threads: options.threads }, config, context.cores);
+  const out = runDirectory(config.name, options.out, options.resume);
+  const dataset = await loadRunData(config, configPath, options.data);
+  checkStop(options.stopAfter, stepsOf(config, dataset.train.samples));
+  const result = await runSession(context, { out, json: options.json }, (signal, onEvent) =>
+    context.api.trainCluster({
+      config,
+      dataset,
+      out,
+      ...lanes,
+      backend: options.backend,
+      resume: options.resume,
+      stopAfterStep: options.stopAfter,
+      signal,
+      onEvent,
+    }),
+  );
+  return { result, out };
+}

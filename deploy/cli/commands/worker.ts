@@ -1,0 +1,92 @@
+// `lockstep worker`: joins a coordinator and computes shards until the run is over. `lockstep train` starts these too.
+
+import { Command, Option } from 'commander';
+import type { RunEvent } from '../../../src/engine/events.ts';
+import type { BackendName } from '../../../src/kernels/backend.ts';
+import { followParent } from '../../launch/local-workers.ts';
+import { checkExposure } from '../check-run.ts';
+import type { Context } from '../context.ts';
+import { readToken } from '../load-run.ts';
+import {
+  address,
+  backendOption,
+  insecureOption,
+  joinUrl,
+  threadsOption,
+  tokenFileOption,
+} from '../options.ts';
+import { formatEvent } from '../progress/format.ts';
+import type { Address } from '../run-api.ts';
+import { ProcessStopSignal } from '../stop-signal.ts';
+
+interface WorkerCommandOptions {
+  readonly join: string;
+  readonly listen: Address;
+  readonly threads?: number;
+  readonly backend?: BackendName;
+  readonly tokenFile?: string;
+  readonly insecure: boolean;
+}
+
+const defaultListen: Address = { host: '127.0.0.1', port: 0 };
+const examples = `
+Examples:
+  $ lockstep worker --join ws://127.0.0.1:7070
+  $ LOCKSTEP_TOKEN=... lockstep worker --join ws://10.0.0.1:7070 --listen 10.0.0.2:7071 --insecure --threads 8`;
+
+export function workerCommand(context: Context): Command {
+  return new Command('worker')
+    .summary('join a coordinator and compute')
+    .description(
+      'Joins the coordinator at URL, takes config and data from it, and computes shards until the run is over.',
+    )
+    .addOption(
+      new Option('--join <url>', 'the coordinator, as it prints it: ws://HOST:PORT')
+        .argParser(joinUrl)
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option(
+        '--listen <host:port>',
+        'address at which the other workers reach this one; port 0: any free one',
+      )
+        .argParser(address)
+        .default(defaultListen, '127.0.0.1:0'),
+    )
+    .addOption(threadsOption())
+    .addOption(backendOption())
+    .addOption(tokenFileOption())
+    .addOption(insecureOption())
+    .addHelpText('after', examples)
+    .action((options: WorkerCommandOptions) => work(context, options));
+}
+
+async function work(context: Context, options: WorkerCommandOptions): Promise<void> {
+  checkExposure(options.listen, options.insecure);
+  const token = readToken(options.tokenFile);
+  const log = (line: string): void => void context.stderr.write(`${line}\n`);
+  const spawned = followParent(() => process.exit(0));
+  const signal = spawned
+    ? null
+    : new ProcessStopSignal(() => log('leaving after the step in flight; once more to exit at once'));
+  await context.api.runWorker({
+    joinUrl: options.join,
+    token,
+    threads: options.threads ?? context.cores,
+    backend: options.backend,
+    listen: options.listen,
+    insecure: options.insecure,
+    signal: signal ?? neverStopped,
+    onEvent: (event) => show(event, log),
+  });
+  if (signal !== null && signal.exitCode !== null) context.setExitCode(signal.exitCode);
+  signal?.dispose();
+}
+
+/** The parent leads: its Ctrl-C reaches the worker as the end of the run. */
+const neverStopped = { stopRequested: false, onStop: () => undefined };
+
+function show(event: RunEvent, log: (line: string) => void): void {
+  const line = formatEvent(event);
+  if (line !== null) log(line);
+}

@@ -1,0 +1,31 @@
+// From anything thrown to what a person reads on stderr and the exit code. Pure.
+
+import { CommanderError } from 'commander';
+import { LockstepError } from '../../src/errors.ts';
+
+export interface ErrorDescription {
+  /** Lines for stderr; none where commander has printed its own. */
+  readonly lines: readonly string[];
+  readonly exitCode: number;
+}
+
+const usageExitCode = 2;
+
+/** @param debug whether stack traces are wanted (LOCKSTEP_DEBUG=1) */
+export function describeError(error: unknown, debug: boolean): ErrorDescription {
+  if (error instanceof CommanderError) {
+    return { lines: [], exitCode: error.exitCode === 0 ? 0 : usageExitCode };
+  }
+  const stack = debug && error instanceof Error && error.stack !== undefined ? [error.stack] : [];
+  if (error instanceof LockstepError)
+    return { lines: [`error: ${oneLine(error.message)}`, ...stack], exitCode: error.exitCode };
+  const message = error instanceof Error ? error.message : String(error);
+  const report = debug
+    ? []
+    : [' (this is a bug of Lockstep; run again with LOCKSTEP_DEBUG=1 and report what it prints)'];
+  return { lines: [`error: unexpected: ${oneLine(message)}${report.join('')}`, ...stack], exitCode: 1 };
+}
+
+function oneLine(message: string): string {
+  return message.replace(/\s*\n\s*/g, ' ').trim();
+}

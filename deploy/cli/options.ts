@@ -1,0 +1,133 @@
+// The options that several commands share, and how their values are checked. Pure. A wrong value is told by
+// commander in one line; relations between options are in check-run.ts.
+
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { BackendName } from '../../src/kernels/backend.ts';
+import type { Address } from './run-api.ts';
+
+export const workersMax = 256;
+export const threadsMax = 1024;
+const backends: readonly BackendName[] = ['native', 'wasm', 'reference'];
+
+/** A parser of whole numbers from `min` to `max`. */
+export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^[+-]?\d+$/.test(text) && value >= min && value <= max) return value;
+    const range = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
+    throw new InvalidArgumentError(`It must be a whole number ${range}.`);
+  };
+}
+
+/** HOST:PORT, [IPv6]:PORT or HOST alone (port 0: any free one). */
+export function address(text: string): Address {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s/]+))(?::(\d{1,5}))?$/.exec(text);
+  const port = Number(match?.[3] ?? 0);
+  if (match === null || port > 65_535) {
+    throw new InvalidArgumentError('It must be HOST:PORT, for example 127.0.0.1:7070.');
+  }
+  return { host: match[1] ?? match[2] ?? '', port };
+}
+
+/** ws://HOST:PORT; http(s) and a bare HOST:PORT are understood. */
+export function joinUrl(text: string): string {
+  const withScheme = /^[a-z]+:\/\//i.test(text) ? text.replace(/^http/i, 'ws') : `ws://${text}`;
+  const url = URL.canParse(withScheme) ? new URL(withScheme) : null;
+  const known = url?.protocol === 'ws:' || url?.protocol === 'wss:';
+  const hasPort = /:\d+\/?$/.test(withScheme);
+  if (url === null || !known || !hasPort || url.username !== '' || url.search !== '') {
+    throw new InvalidArgumentError('It must be ws://HOST:PORT, as the coordinator prints it.');
+  }
+  const usualPort = url.protocol === 'ws:' ? '80' : '443'; // which URL leaves out
+  return `${url.protocol}//${url.hostname}:${url.port || usualPort}`;
+}
+
+export function workersOption(meaning: string): Option {
+  return new Option('--workers <count>', meaning).argParser(integer(0, workersMax));
+}
+
+export function threadsOption(): Option {
+  return new Option(
+    '--threads <count>',
+    'compute threads of each worker (default: the cores, shared out)',
+  ).argParser(integer(1, threadsMax));
+}
+
+export function backendOption(): Option {
+  return new Option(
+    '--backend <name>',
+    'kernels to compute with (default: native where it is built, else wasm)',
+  ).choices(backends);
+}
+
+export function dataOption(): Option {
+  return new Option('--data <directory>', "where the config's data files are (default: beside the config)");
+}
+
+export function jsonOption(): Option {
+  return new Option('--json', 'print events as NDJSON on stdout').default(false);
+}
+
+export function tokenFileOption(): Option {
+  return new Option(
+    '--token-file <file>',
+    'file with the token of the cluster (default: LOCKSTEP_TOKEN in the environment)',
+  );
+}
+
+export function insecureOption(): Option {
+  return new Option(
+    '--insecure',
+    'allow an address that other machines reach, though traffic is not encrypted',
+  ).default(false);
+}
+
+/** What changes the run itself, in place of the config's values. */
+export interface OverrideOptions {
+  readonly shards?: number;
+  readonly steps?: number;
+  readonly epochs?: number;
+  readonly seed?: number;
+}
+
+/** How a run is kept and continued. */
+export interface KeepOptions {
+  readonly data?: string;
+  readonly out?: string;
+  readonly resume: boolean;
+  readonly stopAfter?: number;
+  readonly json: boolean;
+}
+
+/** The options of every command that runs a training. */
+export function addRunOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        '--shards <count>',
+        "shards of a batch (default: the config's); changes the result",
+      ).argParser(integer(1)),
+    )
+    .addOption(
+      new Option('--steps <count>', 'length of the run in optimizer steps')
+        .argParser(integer(1))
+        .conflicts('epochs'),
+    )
+    .addOption(
+      new Option('--epochs <count>', 'length of the run in passes over the data').argParser(integer(1)),
+    )
+    .addOption(
+      new Option('--seed <number>', "seed of the run (default: the config's)").argParser(
+        integer(0, 2 ** 32 - 1),
+      ),
+    )
+    .addOption(dataOption())
+    .addOption(new Option('--out <directory>', 'where checkpoints and events go (default: runs/NAME)'))
+    .addOption(new Option('--resume', 'go on from the newest good checkpoint of the run').default(false))
+    .addOption(
+      new Option('--stop-after <step>', 'stop with a checkpoint after this step; --resume goes on').argParser(
+        integer(1),
+      ),
+    )
+    .addOption(jsonOption());
+}

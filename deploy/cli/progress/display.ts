@@ -1,0 +1,112 @@
+// Shows a run while it goes (I/O: stdout, stderr, clock): a live bar on a terminal, otherwise a line now and then;
+// with --json every event as one line of JSON on stdout. The texts are made in format.ts.
+
+import type { DoneEvent, RunEvent, StartEvent, StepEvent } from '../../../src/engine/events.ts';
+import { formatBar, formatEvent, formatStep, formatSummary } from './format.ts';
+
+const redrawIntervalMs = 100;
+const plainIntervalMs = 4000;
+const samplesPerSecondSmoothing = 0.2;
+const eraseLine = '\r\u001b[2K';
+
+export interface Streams {
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+}
+
+export type DisplayStyle = 'bar' | 'plain' | 'json';
+
+export function displayStyle({ stderr }: Streams, json: boolean): DisplayStyle {
+  if (json) return 'json';
+  return stderr.isTTY === true && process.env.TERM !== 'dumb' && process.env.CI === undefined
+    ? 'bar'
+    : 'plain';
+}
+
+export class RunDisplay {
+  readonly #streams: Streams;
+  readonly #style: DisplayStyle;
+  #start: StartEvent | null = null;
+  #step: StepEvent | null = null;
+  #startedMs = Date.now();
+  #firstStepMs: number | null = null;
+  #shownMs = 0;
+  #barShown = false;
+
+  constructor(streams: Streams, style: DisplayStyle) {
+    this.#streams = streams;
+    this.#style = style;
+  }
+
+  show(event: RunEvent): void {
+    if (this.#style === 'json') {
+      this.#streams.stdout.write(`${JSON.stringify(event)}\n`);
+      if (event.event === 'notice') this.#streams.stderr.write(`${event.message}\n`);
+      return;
+    }
+    if (event.event === 'start') this.#begin(event);
+    if (event.event === 'step') this.#showStep(event);
+    else if (event.event === 'done') this.#finish(event);
+    else this.log(formatEvent(event));
+  }
+
+  /** A line above the bar; null shows nothing. */
+  log(line: string | null): void {
+    if (line === null) return;
+    this.#clearBar();
+    this.#streams.stderr.write(`${line}\n`);
+    this.#drawBar();
+  }
+
+  /** Leaves the terminal clean, whatever comes next. */
+  close(): void {
+    this.#clearBar();
+    this.#start = null;
+  }
+
+  #begin(event: StartEvent): void {
+    this.#start = event;
+    this.#startedMs = Date.now();
+    this.#firstStepMs = this.#startedMs;
+  }
+
+  #showStep(event: StepEvent): void {
+    const last = this.#step?.samplesPerSecond ?? event.samplesPerSecond;
+    const smooth = last + samplesPerSecondSmoothing * (event.samplesPerSecond - last);
+    this.#step = { ...event, samplesPerSecond: smooth };
+    const nowMs = Date.now();
+    this.#firstStepMs ??= nowMs;
+    const intervalMs = this.#style === 'bar' ? redrawIntervalMs : plainIntervalMs;
+    if (nowMs - this.#shownMs < intervalMs && event.step !== this.#start?.steps) return;
+    this.#shownMs = nowMs;
+    if (this.#style === 'bar') this.#drawBar();
+    else this.#streams.stderr.write(`${formatStep(this.#state())}\n`);
+  }
+
+  #finish(event: DoneEvent): void {
+    const start = this.#start;
+    this.close();
+    const lines = formatSummary(event, start, Date.now() - this.#startedMs);
+    this.#streams.stdout.write(`${lines.join('\n')}\n`);
+  }
+
+  #state() {
+    return {
+      start: this.#start,
+      step: this.#step,
+      elapsedMs: this.#firstStepMs === null ? 0 : Date.now() - this.#firstStepMs,
+    };
+  }
+
+  #drawBar(): void {
+    if (this.#style !== 'bar' || this.#start === null) return;
+    const line = formatBar(this.#state(), this.#streams.stderr.columns ?? 100);
+    this.#streams.stderr.write(`${eraseLine}${line}`);
+    this.#barShown = true;
+  }
+
+  #clearBar(): void {
+    if (this.#barShown) this.#streams.stderr.write(eraseLine);
+    this.#barShown = false;
+  }
+}

@@ -1,0 +1,71 @@
+// What the command line needs from the engine: the functions behind train, coordinator, worker, evaluate and predict.
+// Commands are written against this interface; run-functions.ts fills it.
+
+import type { RunConfig } from '../../src/config/schema.ts';
+import type { Dataset } from '../../src/data/dataset.ts';
+import type { RunEvent, RunResult, StopSignal } from '../../src/engine/events.ts';
+import type { BackendName } from '../../src/kernels/backend.ts';
+
+export type OnEvent = (event: RunEvent) => void;
+
+export interface Address {
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+}
+
+/** What every run has, wherever its workers are. */
+export interface RunOptions {
+  readonly config: RunConfig;
+  readonly dataset: Dataset;
+  /** Directory for checkpoints and metrics. */
+  readonly out: string;
+  readonly backend: BackendName | undefined;
+  /** Go on from the newest good checkpoint in `out`. */
+  readonly resume: boolean;
+  /** Stop, with a checkpoint, once this many steps are committed; the run can be resumed. */
+  readonly stopAfterStep: number | undefined;
+  readonly signal: StopSignal;
+  readonly onEvent: OnEvent;
+}
+
+export interface TrainOptions extends RunOptions {
+  /** Worker processes spawned here; 0: this process computes alone, without sockets. */
+  readonly workers: number;
+  /** Compute threads of each worker. */
+  readonly threads: number;
+}
+
+export interface CoordinatorOptions extends RunOptions {
+  readonly listen: Address;
+  /** Workers to wait for before the first step. */
+  readonly workers: number;
+  readonly token: string | undefined;
+  /** Allows an address other than loopback without TLS. */
+  readonly insecure: boolean;
+}
+
+export interface WorkerOptions {
+  /** ws://HOST:PORT of the coordinator. */
+  readonly joinUrl: string;
+  readonly token: string | undefined;
+  readonly threads: number;
+  readonly backend: BackendName | undefined;
+  /** Where other workers reach this one. */
+  readonly listen: Address;
+  readonly insecure: boolean;
+  readonly signal: StopSignal;
+  readonly onEvent: OnEvent;
+}
+
+export interface WorkerResult {
+  readonly workerId: string;
+  /** Steps this worker took part in. */
+  readonly steps: number;
+}
+
+export interface RunApi {
+  trainCluster(options: TrainOptions): Promise<RunResult>;
+  serveCoordinator(options: CoordinatorOptions): Promise<RunResult>;
+  runWorker(options: WorkerOptions): Promise<WorkerResult>;
+}

@@ -1,0 +1,48 @@
+// Values of options: what is taken, what is refused and how that is said.
+
+import { InvalidArgumentError } from 'commander';
+import { describe, expect, it } from 'vitest';
+import { address, integer, joinUrl } from '../../../../deploy/cli/options.ts';
+
+describe('integer', () => {
+  it.each([
+    ['0', 0],
+    ['12', 12],
+    ['+3', 3],
+  ])('takes %s', (text, value) => expect(integer(0, 12)(text)).toBe(value));
+
+  it.each(['-1', '13', '1.5', '1e1', '0x2', '', ' 1', 'two'])('refuses %j', (text) => {
+    expect(() => integer(0, 12)(text)).toThrow(
+      new InvalidArgumentError('It must be a whole number from 0 to 12.'),
+    );
+  });
+});
+
+describe('address', () => {
+  it.each([
+    ['127.0.0.1:7070', { host: '127.0.0.1', port: 7070 }],
+    ['worker-3.cluster:1', { host: 'worker-3.cluster', port: 1 }],
+    ['[::1]:7070', { host: '::1', port: 7070 }],
+    ['0.0.0.0', { host: '0.0.0.0', port: 0 }],
+  ])('takes %s', (text, value) => expect(address(text)).toEqual(value));
+
+  it.each(['', ':7070', '1.2.3.4:70000', 'ws://a:1', 'a:b', '::1:7070'])('refuses %j', (text) => {
+    expect(() => address(text)).toThrow(InvalidArgumentError);
+  });
+});
+
+describe('joinUrl', () => {
+  it.each([
+    ['ws://127.0.0.1:7070', 'ws://127.0.0.1:7070'],
+    ['127.0.0.1:7070', 'ws://127.0.0.1:7070'],
+    ['https://host:443/', 'wss://host:443'],
+    ['http://host:7070', 'ws://host:7070'],
+  ])('takes %s', (text, value) => expect(joinUrl(text)).toBe(value));
+
+  it.each(['', 'host', 'ftp://host:1', 'ws://user:secret@host:1', 'ws://host:1/?token=x'])(
+    'refuses %j',
+    (text) => {
+      expect(() => joinUrl(text)).toThrow(InvalidArgumentError);
+    },
+  );
+});

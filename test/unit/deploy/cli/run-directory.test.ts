@@ -1,0 +1,60 @@
+// Where a run goes: never into the directory of another, and back to its own with --resume.
+
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { runDirectory } from '../../../../deploy/cli/run-directory.ts';
+
+let root: string;
+
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'lockstep-runs-'));
+});
+afterEach(() => rmSync(root, { recursive: true }));
+
+function take(path: string): string {
+  mkdirSync(join(root, path), { recursive: true });
+  writeFileSync(join(root, path, 'events.ndjson'), '');
+  return join(root, path);
+}
+
+describe('runDirectory without --out', () => {
+  it('takes the next free number', () => {
+    expect(runDirectory('a', undefined, false, root)).toBe(join(root, 'a'));
+    take('a');
+    take('a-2');
+    expect(runDirectory('a', undefined, false, root)).toBe(join(root, 'a-3'));
+  });
+
+  it('resumes the newest', () => {
+    take('a');
+    expect(runDirectory('a', undefined, true, root)).toBe(join(root, 'a'));
+    take('a-2');
+    expect(runDirectory('a', undefined, true, root)).toBe(join(root, 'a-2'));
+  });
+
+  it('has nothing to resume in the beginning', () => {
+    expect(() => runDirectory('a', undefined, true, root)).toThrow(/there is no run to resume/);
+  });
+});
+
+describe('runDirectory with --out', () => {
+  it('takes a new or empty directory', () => {
+    expect(runDirectory('a', join(root, 'x', 'y'), false, root)).toBe(join(root, 'x', 'y'));
+    expect(runDirectory('a', root, false, root)).toBe(root);
+  });
+
+  it('refuses the directory of a run, unless it is resumed', () => {
+    const taken = take('x');
+    expect(() => runDirectory('a', taken, false, root)).toThrow(/holds a run already: add --resume/);
+    expect(runDirectory('a', taken, true, root)).toBe(taken);
+    expect(() => runDirectory('a', join(root, 'none'), true, root)).toThrow(/there is no run to resume/);
+  });
+
+  it('refuses a file', () => {
+    const file = join(take('x'), 'events.ndjson');
+    expect(() => runDirectory('a', file, false, root)).toThrow(/is not a directory/);
+    expect(() => runDirectory('a', join(file, 'deeper'), false, root)).toThrow(/is not a directory/);
+  });
+});
