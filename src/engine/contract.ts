@@ -34,7 +34,8 @@ export interface Region {
 export type ProgramEvent =
   /** Gradients of the flat range [from, to) are complete in the own nodes: their all-reduce may start. */
   | { readonly kind: 'emit'; readonly bucket: number }
-  /** The segment ends: gathered nodes of `exchange` are to be swapped with the other workers before the next one. */
+  /** The own gathered nodes of `exchange` are complete: their swap with the other workers may start, while the lanes go on;
+      it must have ended before the next segment (or the update) starts. A segment may have several. */
   | { readonly kind: 'exchange'; readonly exchange: number };
 
 /** A stretch of the program: words to run, then what to tell the main thread. */
@@ -42,6 +43,8 @@ export interface Stretch {
   readonly from: number;
   readonly to: number;
   readonly event: ProgramEvent | null;
+  /** To be run only where every loss of the step, shard by shard, is finite: the update of a worker alone. */
+  readonly guarded: boolean;
 }
 
 /** Stretches between two exchanges: one Piscina task a lane. */

@@ -1,0 +1,72 @@
+// The arena of a worker, part by part: header, barrier, step tables, scratch, state, what exchanges touch, the tensors of a
+// step and of an evaluation (over one another), and the program at the end.
+
+import type { CompiledModel } from '../engine/contract.ts';
+import { tableLayout } from '../engine/table-layout.ts';
+import { scratchFloats } from '../kernels/scratch.ts';
+import { arenaHeaderFields, arenaHeaderSize } from '../kernels/step-table.ts';
+import type { LoweredProgram, Work } from './graph-to-items.ts';
+import type { Buffer } from './instructions.ts';
+import {
+  checkArenaSize,
+  lifetimes,
+  type Places,
+  placeByLifetime,
+  placeSideBySide,
+  unplacedPermanent,
+} from './plan.ts';
+import { verifyPlaces } from './verify.ts';
+
+/** Words of the barrier's own. */
+const barrierSize = 64;
+
+export interface ArenaPlan {
+  readonly places: Places;
+  readonly programOffset: number;
+  readonly header: Int32Array;
+  readonly tables: CompiledModel['tables'];
+}
+
+export function planArena(work: Work, lowered: LoweredProgram, tableCount: number): ArenaPlan {
+  const { assignment, rowsMax, nodes, state, training } = work;
+  const { lanes, shards, firstShard, endShard } = assignment;
+  const tableSize = tableLayout({
+    lanes, shards, ownShards: endShard - firstShard, globalNodes: nodes.all, rowsMax, reports: training.reports.length,
+  }).size; // biome-ignore format: a table
+  const barrier = permanent('barrier', barrierSize);
+  const tables = permanent('tables', tableSize * tableCount);
+  const scratch = permanent('scratch', scratchFloats * lanes);
+  const { parameters, statistics, slots, partials, gradient, inputs, targets, output } = state;
+  const kept = new Set([parameters, statistics, ...slots, partials, gradient, inputs, targets, output]);
+
+  const places: Places = new Map();
+  let end = placeSideBySide([barrier, tables, scratch, ...kept], arenaHeaderSize, places);
+  end = placeSideBySide(unplacedPermanent(lowered.timeline, places), end, places);
+  const programOffset = Math.max(
+    placeByLifetime(lifetimes(lowered.timeline), end, places),
+    placeByLifetime(lifetimes(lowered.evaluate), end, places),
+  );
+  checkArenaSize(programOffset);
+  verifyPlaces([...lowered.timeline, ...lowered.evaluate], places, programOffset);
+
+  const header = new Int32Array(arenaHeaderSize);
+  const fields: Record<(typeof arenaHeaderFields)[number], number> = {
+    lanes,
+    scratchOffset: places.get(scratch)!,
+    scratchSize: scratchFloats,
+    barrierOffset: places.get(barrier)!,
+  };
+  arenaHeaderFields.forEach((field, word) => {
+    header[word] = fields[field];
+  });
+  return {
+    places,
+    programOffset,
+    header,
+    tables: { offset: places.get(tables)!, size: tableSize, count: tableCount },
+  };
+}
+
+function permanent(name: string, size: number): Buffer {
+  return { name, size, rowSize: null, permanent: true };
+}
