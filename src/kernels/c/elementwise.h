@@ -11,17 +11,19 @@ INLINE void lane_elements(const Context *c, int count, int *from, int *to) {
 }
 
 /* The body for the elements i, n of them, over a range: whole vectors with n = VW, then the tail. */
-#define FOR_VECTORS(from, to, body)                    \
-  do {                                                 \
-    int64_t i = (from), end_ = (to);                   \
-    for (const int n = VW; i + VW <= end_; i += VW) {  \
-      body                                             \
-    }                                                  \
-    if (i < end_) {                                    \
-      const int n = (int)(end_ - i);                   \
-      body                                             \
-    }                                                  \
+#define FOR_VECTORS(from, to, ...)                    \
+  do {                                                \
+    int64_t i = (from), end_ = (to);                  \
+    for (const int n = VW; i + VW <= end_; i += VW) { \
+      __VA_ARGS__                                     \
+    }                                                 \
+    if (i < end_) {                                   \
+      const int n = (int)(end_ - i);                  \
+      __VA_ARGS__                                     \
+    }                                                 \
   } while (0)
+
+INLINE void zero(float *x, int64_t count) { FOR_VECTORS(0, count, v_store_first(x + i, v_zero(), n);); }
 
 static void kernel_fill(const Context *c, const fill_args *a) {
   float *out = at(c, a->out);

@@ -6,12 +6,17 @@
 #define DECLARE(name) static __attribute__((noinline)) void kernel_##name(const Context *c, const name##_args *a);
 FOR_EACH_KERNEL(DECLARE)
 
+#include "activations.h"
 #include "barrier.h"
 #include "elementwise.h"
-#include "unfinished.h"
-#if __has_include("linear.h")
 #include "linear.h"
-#endif
+#include "losses.h"
+#include "moments.h"
+#include "normalize.h"
+#include "optimizers.h"
+#include "pooling.h"
+#include "random.h"
+#include "reductions.h"
 
 #define KERNEL_ID(name) KERNEL_##name,
 enum { FOR_EACH_KERNEL(KERNEL_ID) };
