@@ -20,7 +20,7 @@ const uniform = (limit: number): Initializer => ({ kind: 'uniform', low: -limit,
 const byName = {
   zeros: () => ({ kind: 'zeros' }),
   uniform: () => uniform(0.05),
-  gaussian: () => gaussian(0.05 ** 2),
+  gaussian: () => gaussian(0.05 * 0.05),
   /** variance 1 / fanIn, so that a unit's sum keeps the variance of its inputs */
   gaussianFanIn: ({ fanIn }) => gaussian(1 / fanIn),
   /** LeCun, Bottou, Orr and Müller 1998 */

@@ -78,7 +78,7 @@ export const meanSquaredError: ReferenceKernel<'meanSquaredError'> = (lane, a) =
   const { floats, round } = lane;
   forEachRow(lane, a.size, (row, first) => {
     const difference = (i: number): number => round(floats[a.x + first + i]! - floats[a.target + first + i]!);
-    floats[a.loss + row] = virtualSum(lane, a.size, (i) => difference(i) ** 2) / a.size;
+    floats[a.loss + row] = virtualSum(lane, a.size, (i) => difference(i) * difference(i)) / a.size;
     if (a.dx < 0) return;
     for (let i = 0; i < a.size; i += 1) floats[a.dx + first + i] = (2 * difference(i)) / a.size;
   });
