@@ -1,7 +1,10 @@
 // Checks between options, config and machine, before anything is started. Pure.
 
 import type { RunConfig } from '../../src/config/schema.ts';
+import type { Dataset } from '../../src/data/dataset.ts';
+import { checkFit } from '../../src/data/fit.ts';
 import { LockstepError } from '../../src/errors.ts';
+import { buildModel } from '../../src/nn/build.ts';
 import type { Address } from './run-api.ts';
 
 export interface Lanes {
@@ -60,4 +63,10 @@ export function checkStop(stopAfter: number | undefined, steps: number): void {
 /** Steps of the whole run. */
 export function stepsOf(config: RunConfig, trainSamples: number): number {
   return config.steps ?? (config.epochs ?? 0) * Math.ceil(trainSamples / config.batch);
+}
+
+/** Throws LOCKSTEP_MODEL_INVALID where the model is wrong in itself; with `dataset` also what checkFit throws. */
+export function checkModel(config: RunConfig, dataset?: Dataset): void {
+  const model = buildModel(config.model, { loss: config.loss, metrics: config.metrics });
+  if (dataset !== undefined) checkFit(dataset, { ...model, loss: config.loss });
 }

@@ -2,7 +2,7 @@
 
 import { Command, Option } from 'commander';
 import type { BackendName } from '../../../src/kernels/backend.ts';
-import { checkExposure, checkStop, planLanes, stepsOf } from '../check-run.ts';
+import { checkExposure, checkModel, checkStop, planLanes, stepsOf } from '../check-run.ts';
 import type { Context } from '../context.ts';
 import { loadRunConfig, loadRunData, readToken } from '../load-run.ts';
 import {
@@ -71,8 +71,10 @@ async function coordinate(
   const token = readToken(options.tokenFile);
   const config = await loadRunConfig(configPath, options);
   planLanes({ workers: options.workers, threads: 1 }, config, context.cores);
+  checkModel(config);
   const out = runDirectory(config.name, options.out, options.resume);
   const dataset = await loadRunData(config, configPath, options.data);
+  checkModel(config, dataset);
   checkStop(options.stopAfter, stepsOf(config, dataset.train.samples));
   await runSession(context, { out, json: options.json }, (signal, onEvent) =>
     context.api.serveCoordinator({

@@ -3,7 +3,7 @@
 import { Command } from 'commander';
 import type { RunResult } from '../../../src/engine/events.ts';
 import type { BackendName } from '../../../src/kernels/backend.ts';
-import { checkStop, planLanes, stepsOf } from '../check-run.ts';
+import { checkModel, checkStop, planLanes, stepsOf } from '../check-run.ts';
 import type { Context } from '../context.ts';
 import { loadRunConfig, loadRunData } from '../load-run.ts';
 import {
@@ -62,8 +62,10 @@ export async function train(
 ): Promise<TrainOutcome> {
   const config = await loadRunConfig(configPath, options);
   const lanes = planLanes({ workers: options.workers, threads: options.threads }, config, context.cores);
+  checkModel(config);
   const out = runDirectory(config.name, options.out, options.resume);
   const dataset = await loadRunData(config, configPath, options.data);
+  checkModel(config, dataset);
   checkStop(options.stopAfter, stepsOf(config, dataset.train.samples));
   const result = await runSession(context, { out, json: options.json }, (signal, onEvent) =>
     context.api.trainCluster({
