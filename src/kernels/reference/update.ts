@@ -11,7 +11,11 @@ export const squareSums: ReferenceKernel<'squareSums'> = (lane, a) => {
   for (let block = from; block < to; block += 1) {
     const first = block * normBlockSize;
     const size = Math.min(normBlockSize, a.count - first);
-    floats[a.blocks + block] = virtualSum(lane, size, (i) => floats[a.x + first + i]! ** 2);
+    floats[a.blocks + block] = virtualSum(
+      lane,
+      size,
+      (i) => floats[a.x + first + i]! * floats[a.x + first + i]!,
+    );
   }
 };
 
