@@ -9,17 +9,18 @@ const file = z.string().min(1);
 const count = z.int().min(0);
 const column = z.string().min(1);
 
-/** How inputs are scaled: unit = divided by the largest value of the format (255), standard = by mean and deviation of
-    the training split, each feature (or channel) for itself. */
-const scaleSchema = z.enum(['unit', 'standard', 'none']);
-export type Scale = z.output<typeof scaleSchema>;
+/** How inputs are scaled: unit = bytes divided by 255, standard = by mean and deviation of the training split, each
+    feature (or channel) for itself. */
+const pixelScaleSchema = z.enum(['unit', 'standard', 'none']);
+const valueScaleSchema = z.enum(['standard', 'none']);
+export type Scale = z.output<typeof pixelScaleSchema>;
 
 const digitsSchema = z.strictObject({
   kind: z.literal('digits').describe('handwritten-like digits, 28 x 28, drawn by the program itself'),
   train: count.min(1).default(12_000),
   test: count.default(2000),
   seed: seedSchema.default(1),
-  scale: scaleSchema.default('unit'),
+  scale: pixelScaleSchema.default('unit'),
 });
 
 const idxFilesSchema = z.strictObject({ images: file, labels: file });
@@ -30,7 +31,7 @@ const idxSchema = z.strictObject({
     .describe('IDX files as MNIST has them, gzip or not; relative to --data or to the config file'),
   train: idxFilesSchema,
   test: idxFilesSchema.exactOptional(),
-  scale: scaleSchema.default('unit'),
+  scale: pixelScaleSchema.default('unit'),
 });
 
 const csvSchema = z.strictObject({
@@ -44,7 +45,7 @@ const csvSchema = z.strictObject({
     .exactOptional()
     .describe('input columns; all but the targets unless given'),
   classes: z.int().min(2).exactOptional().describe('when given, the target is a class index 0 .. classes-1'),
-  scale: scaleSchema.default('standard'),
+  scale: valueScaleSchema.default('standard'),
 });
 
 const syntheticSchema = z.strictObject({
@@ -59,7 +60,7 @@ const syntheticSchema = z.strictObject({
     .exactOptional()
     .describe('number of normal random values a sample, in place of a class'),
   seed: seedSchema.default(1),
-  scale: scaleSchema.default('none'),
+  scale: valueScaleSchema.default('none'),
 });
 
 export const dataSchema = z.discriminatedUnion('kind', [digitsSchema, idxSchema, csvSchema, syntheticSchema]);
