@@ -1,0 +1,138 @@
+/* Sums over rows that end in the tree: the dense weight gradient and column sums. The tree over the worker's shards is a
+   stack machine inside the tile loop, on partial tiles in the first-level cache, so each whole node is written once. */
+#ifndef LOCKSTEP_GEMM_WEIGHT_H
+#define LOCKSTEP_GEMM_WEIGHT_H
+#include "conv_weight.h"
+#include "gemm_pack.h"
+
+/* A tile of the weight gradient: a[rows, lda] and b[rows, ldb] packed, out at record 0. */
+typedef struct {
+  const float *a, *b;
+  intptr_t lda, ldb;
+  float *out;
+  intptr_t ldc, stride;
+  int columns, shards;
+  const int32_t *shard_rows, *merges;
+  float *stack; /* TILE_ROWS * TILE_COLUMNS floats a level */
+} TreeTile;
+
+INLINE void tree_tile_compute(const int rows, const int vectors, const TreeTile *t) {
+  vf acc[TILE_ROWS][TILE_VECTORS];
+  int depth = 0;
+  for (int s = 0; s < t->shards; s++) {
+    const int from = t->shard_rows[s], to = t->shard_rows[s + 1];
+    tile_zero(rows, vectors, acc);
+    tile_run(rows, vectors, A_BY_COLUMNS, t->a + from * t->lda, t->lda, t->b + from * t->ldb, t->ldb, to - from, acc);
+    for (int merge = t->merges[s]; merge > 0; merge--) {
+      const float *left = t->stack + --depth * STACK_LEVEL;
+      UNROLL FOR_TILE acc[m][v] = v_add(v_load(left + (m * vectors + v) * VW), acc[m][v]);
+    }
+    if (s == t->shards - 1) {
+      tile_store(rows, vectors, t->out + depth * t->stride, t->ldc, t->columns, acc);
+    } else {
+      float *top = t->stack + depth++ * STACK_LEVEL;
+      UNROLL FOR_TILE v_store(top + (m * vectors + v) * VW, acc[m][v]);
+    }
+  }
+  for (int j = 0; j < depth; j++) {
+    const float *record = t->stack + j * STACK_LEVEL;
+    UNROLL FOR_TILE acc[m][v] = v_load(record + (m * vectors + v) * VW);
+    tile_store(rows, vectors, t->out + j * t->stride, t->ldc, t->columns, acc);
+  }
+}
+
+#define DEFINE_TREE_TILE(ROWS, VECTORS) \
+  static void tree_tile_##ROWS##x##VECTORS(const TreeTile *t) { tree_tile_compute(ROWS, VECTORS, t); }
+FOR_EACH_TILE_ROWS(DEFINE_TREE_TILE, 1)
+FOR_EACH_TILE_ROWS(DEFINE_TREE_TILE, 2)
+
+typedef void (*TreeTileFunction)(const TreeTile *);
+#define NAME_TREE_TILE(ROWS, VECTORS) tree_tile_##ROWS##x##VECTORS,
+static const TreeTileFunction tree_tile_functions[TILE_VECTORS][TILE_ROWS] = {
+    {FOR_EACH_TILE_ROWS(NAME_TREE_TILE, 1)},
+    {FOR_EACH_TILE_ROWS(NAME_TREE_TILE, 2)},
+};
+
+/* dw[inputs, outputs] = x^T . dy in the tree over shards. Lanes divide the outputs, or else the inputs. Where a panel of
+   all rows does not fit the scratch, the convolution's kernel takes over: it blocks over rows too. */
+static void kernel_denseWeightGradient(const Context *c, const denseWeightGradient_args *a) {
+  const StepTable *table = c->table;
+  const int rows = table->rows, inputs = a->inputs, outputs = a->outputs;
+  const int32_t *merges = ints_at(c, table->mergesOffset);
+  const int levels = tree_levels(merges, table->shards);
+  const int64_t space = (int64_t)c->scratch_size - (int64_t)levels * STACK_LEVEL - (int64_t)rows * TILE_ROWS - 32;
+  const int panels = rows > 0 ? (int)(space / ((int64_t)rows * TILE_COLUMNS)) : 1;
+  if (space < 0 || panels < 1) {
+    const convWeightGradient_args pixel = {
+        .dw = a->dw, .stride = a->stride, .x = a->x, .dy = a->dy, .height = 1, .width = 1, .channels = inputs,
+        .kernelHeight = 1, .kernelWidth = 1, .strideHeight = 1, .strideWidth = 1, .outHeight = 1, .outWidth = 1,
+        .filters = outputs,
+    };
+    weight_gradient(c, &pixel);
+    return;
+  }
+  const Region region = lane_region(c, inputs, outputs, 1);
+  const int height = region.row_to - region.row_from, tiles = ceil_div(height, TILE_ROWS);
+  const int block = min_int(panels, max_int(4, 64 * 1024 / max_int(rows * TILE_COLUMNS, 1))) * TILE_COLUMNS;
+  float *stack = c->scratch, *a_panel = stack + levels * STACK_LEVEL;
+  float *packed = a_panel + ((intptr_t)rows * TILE_ROWS + 31) / 16 * 16;
+  const float *x = at(c, a->x), *dy = at(c, a->dy);
+  for (int from = region.column_from; from < region.column_to; from += block) {
+    const int to = min_int(region.column_to, from + block);
+    pack_block(packed, dy + from, outputs, 0, rows, to - from);
+    for (int i = 0; i < tiles; i++) {
+      const int m = region.row_from + piece(i, tiles, height);
+      const int width = region.row_from + piece(i + 1, tiles, height) - m;
+      for (int r = 0; r < rows; r++) copy_floats(a_panel + (intptr_t)r * width, x + (intptr_t)r * inputs + m, width);
+      for (int n = from; n < to; n += TILE_COLUMNS) {
+        const int columns = min_int(TILE_COLUMNS, to - n);
+        const TreeTile tile = {
+            .a = a_panel, .lda = width, .b = packed + (intptr_t)(n - from) * rows, .ldb = panel_pitch(columns),
+            .out = at(c, a->dw) + (intptr_t)m * outputs + n, .ldc = outputs, .stride = a->stride, .columns = columns,
+            .shards = table->shards, .shard_rows = ints_at(c, table->shardRowsOffset), .merges = merges, .stack = stack,
+        };
+        tree_tile_functions[vectors_of(columns) - 1][width - 1](&tile);
+      }
+    }
+  }
+}
+
+/* out[columns] = sum of x[rows * positions, columns] in the tree over shards; lanes divide the columns by vectors. */
+static void kernel_columnSums(const Context *c, const columnSums_args *a) {
+  const StepTable *table = c->table;
+  const int32_t *shard_rows = ints_at(c, table->shardRowsOffset), *merges = ints_at(c, table->mergesOffset);
+  const float *x = at(c, a->x);
+  float *out = at(c, a->out), *stack = c->scratch;
+  int from, to;
+  lane_share(c, vectors_of(a->columns), &from, &to);
+  for (int group = from; group < to; group += 4) {
+    const int column = group * VW, width = min_int(a->columns, min_int(to, group + 4) * VW) - column;
+    const int vectors = vectors_of(width), last = width - (vectors - 1) * VW;
+    int depth = 0;
+    for (int s = 0; s < table->shards; s++) {
+      vf sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
+      const float *row = x + (intptr_t)shard_rows[s] * a->positions * a->columns + column;
+      const intptr_t count = (intptr_t)(shard_rows[s + 1] - shard_rows[s]) * a->positions;
+      if (width == 4 * VW) {
+        for (intptr_t r = 0; r < count; r++, row += a->columns) {
+          UNROLL for (int v = 0; v < 4; v++) sum[v] = v_add(sum[v], v_load(row + v * VW));
+        }
+      } else {
+        for (intptr_t r = 0; r < count; r++, row += a->columns) {
+          UNROLL for (int v = 0; v < 4; v++) {
+            if (v < vectors - 1) sum[v] = v_add(sum[v], v_load(row + v * VW));
+            if (v == vectors - 1) sum[v] = v_add(sum[v], v_load_first(row + v * VW, last, 0));
+          }
+        }
+      }
+      for (int merge = merges[s]; merge > 0; merge--) {
+        depth--;
+        UNROLL for (int v = 0; v < 4; v++) sum[v] = v_add(v_load(stack + (depth * 4 + v) * VW), sum[v]);
+      }
+      UNROLL for (int v = 0; v < 4; v++) v_store(stack + (depth * 4 + v) * VW, sum[v]);
+      depth++;
+    }
+    for (int j = 0; j < depth; j++) copy_floats(out + j * (intptr_t)a->stride + column, stack + j * 4 * VW, width);
+  }
+}
+#endif
