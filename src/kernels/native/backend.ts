@@ -75,13 +75,18 @@ function arenaOf(buffer: SharedArrayBuffer): Arena {
   };
 }
 
+/** What the environment demands, if anything. */
+export function forcedInstructionSet(): string | undefined {
+  return process.env.LOCKSTEP_ISA || undefined;
+}
+
 /**
  * The native kernels, in the widest instruction set of this processor or in `isa` (or in the environment's
  * LOCKSTEP_ISA). Throws LOCKSTEP_BACKEND_UNAVAILABLE with the reason.
  */
 export function nativeBackend(isa?: InstructionSet): Backend {
   const addon = loadAddon();
-  const variant = chooseVariant(addon, isa ?? process.env.LOCKSTEP_ISA);
+  const variant = chooseVariant(addon, isa ?? forcedInstructionSet());
   const run = addon.variants[variant];
   assert(run !== undefined, `variant ${variant} was chosen but is not there`);
   return {
