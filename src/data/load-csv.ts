@@ -26,7 +26,8 @@ interface ParsedRecord {
   readonly info: { readonly lines: number };
 }
 
-async function readRecords(directory: string, name: string): Promise<{ file: string; records: CsvRecord[] }> {
+/** The lines of a CSV file, split at their commas; the first names the columns. */
+export async function readRecords(directory: string, name: string): Promise<{ file: string; records: CsvRecord[] }> {
   const { parse } = await import('csv-parse/sync');
   const { file, bytes } = await readDataFile(directory, name);
   const options = { bom: true, info: true, trim: true, skip_empty_lines: true, relax_column_count: true };

@@ -1,0 +1,113 @@
+// A checkpoint's model run forward over a split of a data set, in this process: metrics, and predictions batch by batch.
+
+import { differentiate } from '../src/autodiff/differentiate.ts';
+import type { Checkpoint } from '../src/checkpoint/state.ts';
+import { compileModel } from '../src/compile/compile.ts';
+import type { RunConfig } from '../src/config/schema.ts';
+import type { Dataset } from '../src/data/dataset.ts';
+import { checkFit } from '../src/data/fit.ts';
+import type { CompiledModel } from '../src/engine/contract.ts';
+import type { Metrics } from '../src/engine/events.ts';
+import { totalReports } from '../src/engine/reports.ts';
+import { evaluationPlans } from '../src/engine/schedule.ts';
+import { flatVector, stateLayout } from '../src/engine/state.ts';
+import { LockstepError } from '../src/errors.ts';
+import type { BackendName } from '../src/kernels/backend.ts';
+import { selectBackend } from '../src/kernels/select.ts';
+import { buildModel } from '../src/nn/build.ts';
+import type { Model } from '../src/nn/model.ts';
+import { LanePool } from '../worker/lanes/lane-pool.ts';
+
+export interface PredictedBatch {
+  /** Sample id of row 0. */
+  readonly firstSample: number;
+  readonly rows: number;
+  readonly outputSize: number;
+  /** [rows, outputSize]; valid during the call. */
+  readonly outputs: Float32Array;
+}
+
+export interface InferenceOptions {
+  readonly checkpoint: Checkpoint;
+  /** The config that the checkpoint was trained with. */
+  readonly config: RunConfig;
+  readonly dataset: Dataset;
+  readonly split: 'train' | 'test';
+  readonly backend: BackendName | undefined;
+  /** At most one a shard is used. */
+  readonly threads: number;
+  readonly onBatch?: (batch: PredictedBatch) => void | Promise<void>;
+}
+
+export interface InferenceResult {
+  readonly metrics: Metrics;
+  readonly samples: number;
+}
+
+/** Throws LOCKSTEP_CHECKPOINT_MISMATCH, LOCKSTEP_DATA_INVALID or LOCKSTEP_MODEL_INVALID where things do not fit. */
+export async function inferCheckpoint(options: InferenceOptions): Promise<InferenceResult> {
+  const { config, dataset, split } = options;
+  const model = buildModel(config.model, { loss: config.loss, metrics: config.metrics });
+  checkFit(dataset, { ...model, loss: config.loss });
+  const { samples } = dataset[split];
+  if (samples === 0) {
+    throw new LockstepError('LOCKSTEP_DATA_INVALID', `the data has no ${split} samples; try --split train`);
+  }
+  const compiled = compileForOneProcess(config, model, options.threads);
+  const { backend } = selectBackend(options.backend);
+  const pool = await LanePool.create({ compiled, backend: backend.name, variant: backend.variant, dataset });
+  try {
+    loadState(pool, options.checkpoint, model, config);
+    return { metrics: await runBatches(pool, options, compiled, samples), samples };
+  } finally {
+    await pool.close();
+  }
+}
+
+function compileForOneProcess(config: RunConfig, model: Model, threads: number): CompiledModel {
+  const { shards } = config;
+  return compileModel({
+    model,
+    training: differentiate(model.graph),
+    optimizer: config.optimizer,
+    clipNorm: config.clipNorm,
+    batch: config.batch,
+    assignment: {
+      shards,
+      firstShard: 0,
+      endShard: shards,
+      boundaries: [0, shards],
+      lanes: Math.min(threads, shards),
+    },
+    tables: 1,
+  });
+}
+
+function loadState({ memory }: LanePool, checkpoint: Checkpoint, model: Model, config: RunConfig): void {
+  for (const section of stateLayout(model, config.optimizer).sections) {
+    if (section.kind === 'parameters') memory.parameters.set(flatVector(checkpoint.parameters, section));
+    if (section.kind === 'statistics') memory.statistics.set(flatVector(checkpoint.statistics, section));
+  }
+}
+
+async function runBatches(
+  pool: LanePool,
+  { config, onBatch, split }: InferenceOptions,
+  compiled: CompiledModel,
+  samples: number,
+): Promise<Metrics> {
+  const totals = new Float64Array(compiled.reports.length);
+  let firstSample = 0;
+  for (const plan of evaluationPlans(samples, config.batch)) {
+    const rows = pool.memory.writeStepTable(0, plan);
+    await pool.run(compiled.evaluate, 0, { gather: split }, () => undefined);
+    totalReports(pool.memory.readReports(0), config.shards).forEach((total, report) => {
+      totals[report]! += total;
+    });
+    const { outputSize } = compiled;
+    const outputs = Float32Array.from(pool.memory.output.subarray(0, rows * outputSize));
+    await onBatch?.({ firstSample, rows, outputSize, outputs });
+    firstSample += rows;
+  }
+  return Object.fromEntries(compiled.reports.map((name, report) => [name, totals[report]! / samples]));
+}
