@@ -1,4 +1,4 @@
-"""Makes the *.golden.json files beside it: what PyTorch computes for three small networks. Not run by any test.
+"""Makes the *.golden.json files beside it: what PyTorch computes for small networks. Not run by any test.
 
     /usr/bin/python3 test/parity/make-numbers.py          (Debian's python3-torch, 1.13; float64 on one thread)
 
@@ -193,6 +193,16 @@ NETWORKS = {
         ),
         "schedule": lambda step: 2.0**-5 * 0.5 ** ((step - 1) // 4),
     },
+}
+
+mlp_momentum = NETWORKS["mlp-momentum"]
+NETWORKS["mlp-nesterov"] = {
+    **mlp_momentum,
+    "config": {
+        **mlp_momentum["config"],
+        "optimizer": {"type": "nesterov", "learningRate": 0.0625, "momentum": 0.75, "l2": 2.0**-5, "decayed": "all"},
+    },
+    "optimizer": lambda p: torch.optim.SGD(p.values(), lr=0.0625, momentum=0.75, nesterov=True, weight_decay=2.0**-5),
 }
 
 

@@ -8,6 +8,7 @@ import type { LossKind } from '../../src/ir/ops.ts';
 import type { Backend } from '../../src/kernels/backend.ts';
 import { nativeBackend } from '../../src/kernels/native/backend.ts';
 import { referenceBackend } from '../../src/kernels/reference/backend.ts';
+import { wasmBackend } from '../../src/kernels/wasm/backend.ts';
 import type { MetricName, ModelInput } from '../../src/nn/description.ts';
 import type { OptimizerInput } from '../../src/optim/optimizer.ts';
 import { Solo } from '../support/solo.ts';
@@ -39,7 +40,7 @@ interface Numbers {
   readonly evaluated: readonly number[];
 }
 
-const networks = ['mlp-momentum', 'cnn-adam-clip', 'graph-adam-w'].map((name) => {
+const networks = ['mlp-momentum', 'mlp-nesterov', 'cnn-adam-clip', 'graph-adam-w'].map((name) => {
   const file = new URL(`./${name}.golden.json`, import.meta.url);
   return [name, JSON.parse(readFileSync(file, 'utf8')) as Numbers] as const;
 });
@@ -49,6 +50,7 @@ const backends: readonly (readonly [name: string, make: () => Backend, tolerance
   ['reference float64', () => referenceBackend(64), 1e-11],
   ['reference float32', () => referenceBackend(32), 2e-5],
   ['native', () => nativeBackend(), 2e-5],
+  ['wasm', () => wasmBackend(), 2e-5],
 ];
 
 /** The backend, or null where this machine cannot run it. */

@@ -3,13 +3,12 @@
 import { differentiate } from '../../src/autodiff/differentiate.ts';
 import { compileModel } from '../../src/compile/compile.ts';
 import type { CompiledModel, Segment } from '../../src/engine/contract.ts';
-import { tableLayout } from '../../src/engine/table-layout.ts';
+import { EngineMemory, type Floats } from '../../src/engine/memory.ts';
 import type { LossKind } from '../../src/ir/ops.ts';
-import type { Arena, Backend, LaneRunner } from '../../src/kernels/backend.ts';
-import { encodeStepTable, resultsHeader } from '../../src/kernels/step-table.ts';
+import type { Backend, LaneRunner } from '../../src/kernels/backend.ts';
+import { decodeStepTable, resultsHeader } from '../../src/kernels/step-table.ts';
 import { buildModel, type Model } from '../../src/nn/build.ts';
 import { type MetricName, type ModelInput, modelSchema } from '../../src/nn/description.ts';
-import { leaves, mergeSchedule, shardStart, wholeNodes } from '../../src/numerics/tree.ts';
 import {
   biasCorrections,
   type OptimizerDescription,
@@ -33,7 +32,7 @@ export interface SoloOptions {
 export class Solo {
   readonly model: Model;
   readonly compiled: CompiledModel;
-  readonly #arena: Arena;
+  readonly #memory: EngineMemory;
   readonly #runner: LaneRunner;
   readonly #optimizer: OptimizerDescription;
   readonly #seed: number;
@@ -53,25 +52,23 @@ export class Solo {
       assignment: { shards, firstShard: 0, endShard: shards, boundaries: [0, shards], lanes: 1 },
       tables: 1,
     });
-    this.#arena = backend.createArena(this.compiled.arenaSize);
-    this.#arena.ints.set(this.compiled.header, 0);
-    this.#arena.ints.set(this.compiled.program, this.compiled.programOffset);
-    this.#runner = backend.attach(this.#arena.handle, 0);
+    this.#memory = new EngineMemory(this.compiled, backend.createArena(this.compiled.arenaSize));
+    this.#runner = backend.attach(this.#memory.arena.handle, 0);
   }
 
   /** A trained tensor or a statistic, by name, as it lies in the arena. */
-  tensor(name: string): Float32Array | Float64Array {
+  tensor(name: string): Floats {
     return this.#find(name, 'parameters') ?? this.#find(name, 'statistics')!;
   }
 
   /** The sum over samples of the gradient of a parameter. */
-  gradient(name: string): Float32Array | Float64Array {
+  gradient(name: string): Floats {
     return this.#find(name, 'gradient')!;
   }
 
   /** The batch: inputs [rows, ...inputShape] and targets [rows, targetSize]. */
   load(inputs: readonly number[], targets: readonly number[]): void {
-    const { floats } = this.#arena;
+    const { floats } = this.#memory.arena;
     floats.set(inputs, this.compiled.inputs.offset);
     floats.set(targets, this.compiled.targets.offset);
     this.#rows = targets.length / this.compiled.targetSize;
@@ -85,88 +82,40 @@ export class Solo {
   /** The batch in inference mode. */
   evaluate(): { reports: Record<string, number>; output: number[] } {
     const reports = this.#run([this.compiled.evaluate], 1);
-    const { offset } = this.compiled.output;
-    const output = this.#arena.floats.subarray(offset, offset + this.#rows * this.compiled.outputSize);
+    const output = this.#memory.output.subarray(0, this.#rows * this.compiled.outputSize);
     return { reports, output: [...output] };
   }
 
   #run(segments: readonly Segment[], step: number): Record<string, number> {
-    const { tables, reports } = this.compiled;
-    const results = this.#writeTable(step);
-    for (const { stretches } of segments) {
-      for (const { from, to } of stretches) this.#runner.run(from, to, tables.offset);
-    }
     const { shards } = this.compiled.assignment;
-    const sums = reports.map((name, report) => {
-      const at = (shard: number): number =>
-        this.#arena.floats[results + resultsHeader + shard * reports.length + report]!;
-      return [name, Array.from({ length: shards }, (_, shard) => at(shard)).reduce((a, b) => a + b, 0)];
-    });
-    return { ...Object.fromEntries(sums), norm: this.#arena.floats[results]! };
-  }
-
-  /** Returns where the results will lie. */
-  #writeTable(step: number): number {
-    const { tables, rowsMax, reports, assignment } = this.compiled;
-    const { shards } = assignment;
-    const rows = this.#rows;
-    const nodes = wholeNodes(0, shards, shards);
-    const counts = {
-      lanes: 1,
-      ownShards: shards,
-      shards,
-      globalNodes: nodes.length,
-      rowsMax,
-      reports: reports.length,
-    };
-    const layout = tableLayout(counts);
-    const { ints } = this.#arena;
-    const put = (part: number, values: readonly number[]): number => {
-      ints.set(values, tables.offset + part);
-      return tables.offset + part;
-    };
-    const [biasCorrection1, biasCorrection2] = biasCorrections(this.#optimizer, step);
-    const resultsOffset = tables.offset + layout.results;
-    const words = encodeStepTable({
-      rows,
-      shards,
-      firstShard: 0,
-      nodes: nodes.length,
-      nodeStart: 0,
-      globalNodes: nodes.length,
+    const table = this.#memory.tableAt(0);
+    this.#memory.writeStepTable(0, {
       step,
       seed: this.#seed,
-      inverseWeight: 1 / rows,
+      sampleIds: Array.from({ length: this.#rows }, (_, row) => row),
       learningRate: learningRateAt(this.#optimizer.learningRate, step),
-      biasCorrection1,
-      biasCorrection2,
-      laneRowsOffset: put(layout.laneRows, [0, rows]),
-      shardRowsOffset: put(
-        layout.shardRows,
-        Array.from({ length: shards + 1 }, (_, s) => shardStart(s, rows, shards)),
-      ),
-      mergesOffset: put(layout.merges, mergeSchedule(leaves(0, shards), shards)),
-      globalMergesOffset: put(layout.globalMerges, mergeSchedule(nodes, shards)),
-      sampleIdsOffset: put(
-        layout.sampleIds,
-        Array.from({ length: rows }, (_, row) => row),
-      ),
-      resultsOffset,
+      biasCorrections: biasCorrections(this.#optimizer, step),
     });
-    ints.set(words, tables.offset);
-    return resultsOffset;
+    for (const { stretches } of segments) {
+      for (const { from, to } of stretches) this.#runner.run(from, to, table);
+    }
+    // Read from the arena itself: in float64 the differences of losses need all their digits.
+    const { floats, ints } = this.#memory.arena;
+    const { resultsOffset } = decodeStepTable(ints, table);
+    const { reports } = this.compiled;
+    const sums = reports.map((name, report) => {
+      const at = (shard: number): number =>
+        floats[resultsOffset + resultsHeader + shard * reports.length + report]!;
+      return [name, Array.from({ length: shards }, (_, shard) => at(shard)).reduce((a, b) => a + b, 0)];
+    });
+    return { ...Object.fromEntries(sums), norm: this.#memory.gradientNorm(0) };
   }
 
-  #find(
-    name: string,
-    kind: 'parameters' | 'statistics' | 'gradient',
-  ): Float32Array | Float64Array | undefined {
+  #find(name: string, kind: 'parameters' | 'statistics' | 'gradient'): Floats | undefined {
     const { compiled } = this;
-    const tensors = kind === 'statistics' ? compiled.statistics : compiled.parameters;
-    const region = kind === 'gradient' ? compiled.gradient : compiled.state[kind];
-    const tensor = tensors.find((other) => other.name === name);
-    if (!tensor) return undefined;
-    const from = region.offset + tensor.offset;
-    return this.#arena.floats.subarray(from, from + tensor.size);
+    const tensor = (kind === 'statistics' ? compiled.statistics : compiled.parameters).find(
+      (other) => other.name === name,
+    );
+    return tensor && this.#memory[kind].subarray(tensor.offset, tensor.offset + tensor.size);
   }
 }
