@@ -1,0 +1,111 @@
+// One suite for every backend: the same bytes for any number of lanes, the same bytes for all that have a fused
+// multiply-add, and numbers near those of the float64 reference.
+
+import { describe, expect, it } from 'vitest';
+import { battery } from '../../src/kernels/battery.ts';
+import type { BatteryCase } from '../../src/kernels/battery-case.ts';
+import { type CaseResult, caseRunner } from '../../src/kernels/battery-run.ts';
+import { differingKernels, numericsFingerprint } from '../../src/kernels/fingerprint.ts';
+import { type KernelName, kernelNames } from '../../src/kernels/kernel-list.ts';
+import { referenceBackend } from '../../src/kernels/reference/backend.ts';
+import { candidates } from './backends.ts';
+import { tolerances } from './tolerances.ts';
+
+type Run = (test: BatteryCase) => CaseResult;
+
+const oracle = caseRunner(referenceBackend(64), 1);
+const expected = new Map<BatteryCase, CaseResult>();
+
+function expectedOf(test: BatteryCase): CaseResult {
+  const known = expected.get(test) ?? oracle(test);
+  expected.set(test, known);
+  return known;
+}
+
+/** Hexadecimal words, NaN and -0 told apart. */
+function words({ floats, ints }: CaseResult): string {
+  return Buffer.concat([new Uint8Array(floats.buffer), new Uint8Array(ints.buffer)]).toString('hex');
+}
+
+/** Where two results differ, for the message: a diff of 10,000 words helps nobody. */
+function firstDifference(a: CaseResult, b: CaseResult): string {
+  if (words(a) === words(b)) return 'none';
+  const at = a.floats.findIndex((value, i) => !Object.is(value, b.floats[i]));
+  return at >= 0 ? `floats[${at}]: ${a.floats[at]} and ${b.floats[at]}` : 'ints, or the payload of a NaN';
+}
+
+/** Every case of a kernel of which `what` does not say 'none'. */
+function offenders(kernel: KernelName, what: (test: BatteryCase) => string): string[] {
+  const found = (battery[kernel] as readonly BatteryCase[]).map((test) => [test.name, what(test)] as const);
+  return found
+    .filter(([, difference]) => difference !== 'none')
+    .map(([name, difference]) => `${name}: ${difference}`);
+}
+
+/** The element farthest from the reference, where it is farther than the kernel's tolerance. */
+function farthest(test: BatteryCase, result: CaseResult): string {
+  const reference = expectedOf(test);
+  if (String(reference.ints) !== String(result.ints)) return 'ints differ';
+  let worst = { units: 0, text: 'none' };
+  result.floats.forEach((value, i) => {
+    const exact = reference.floats[i]!;
+    const units = Object.is(value, exact)
+      ? 0
+      : (Math.abs(value - exact) / Math.max(1, Math.abs(exact))) * 2 ** 24;
+    if (!(units <= worst.units))
+      worst = { units, text: `floats[${i}]: ${value}, not ${exact}; ${units} units` };
+  });
+  return worst.units <= tolerances[test.kernel] ? 'none' : worst.text;
+}
+
+const fused = candidates.find(({ family, backend }) => family === 'fused' && backend !== null);
+const fusedRun = fused?.backend ? caseRunner(fused.backend, 1) : null;
+
+describe.each(candidates.filter(({ backend }) => backend !== null))('$name', ({ name, family, backend }) => {
+  const [one, two, three] = [1, 2, 3].map((lanes) => caseRunner(backend!, lanes)) as [Run, Run, Run];
+
+  it.each(kernelNames)('%s: the same bytes from 1, 2 and 3 lanes', (kernel) => {
+    expect(offenders(kernel, (test) => firstDifference(one(test), two(test)))).toEqual([]);
+    expect(offenders(kernel, (test) => firstDifference(one(test), three(test)))).toEqual([]);
+  });
+
+  it.each(kernelNames)('%s: near the float64 reference', (kernel) => {
+    expect(offenders(kernel, (test) => farthest(test, one(test)))).toEqual([]);
+  });
+
+  it.skipIf(family !== 'fused' || name === fused?.name).each(kernelNames)(
+    `%s: the same bytes as ${fused?.name}`,
+    (kernel) => {
+      expect(offenders(kernel, (test) => firstDifference(one(test), fusedRun!(test)))).toEqual([]);
+    },
+  );
+});
+
+describe('backends that are not here', () => {
+  for (const { name, reason } of candidates.filter(({ backend }) => backend === null))
+    it.skip(`${name}: ${reason}`, () => {});
+
+  it('the reference always is', () => {
+    expect(candidates.find(({ family }) => family === 'reference')?.reason).toBe('');
+  });
+});
+
+describe('numerics fingerprint', () => {
+  it('is shared by all with a fused multiply-add, and by nobody else', async () => {
+    const prints = await Promise.all(
+      candidates.flatMap(({ backend, family }) =>
+        backend ? [numericsFingerprint(backend).then((print) => ({ family, ...print }))] : [],
+      ),
+    );
+    const families = new Set(prints.map(({ family }) => family));
+    const distinct = new Set(prints.map(({ family, fingerprint }) => `${family} ${fingerprint}`));
+    expect(distinct.size).toBe(families.size);
+    expect(new Set(prints.map(({ fingerprint }) => fingerprint)).size).toBe(families.size);
+  });
+
+  it('names the kernels that differ', async () => {
+    const { kernels } = await numericsFingerprint(referenceBackend(32));
+    expect(differingKernels(kernels, kernels)).toEqual([]);
+    expect(differingKernels({ ...kernels, adam: 'other', add: 'other' }, kernels)).toEqual(['add', 'adam']);
+  });
+});

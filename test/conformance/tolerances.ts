@@ -1,0 +1,53 @@
+// How far a float32 backend may be from the float64 reference, kernel by kernel. In units of 2^-24 (half the spacing of
+// float32 at 1) of max(1, |expected|): the battery's numbers are of the order of 1, longer sums are given more.
+// exact: the kernel moves, chooses or counts.
+
+import type { KernelName } from '../../src/kernels/kernel-list.ts';
+
+export const exact = 0;
+
+export const tolerances: { readonly [K in KernelName]: number } = {
+  barrier: exact,
+  fill: exact,
+  denseForward: 100, // up to 300 terms
+  denseInputGradient: 100,
+  denseWeightGradient: 50,
+  columnSums: 600, // up to 360 terms a shard, and the tree
+  convForward: 150, // up to 288 terms
+  convInputGradient: 250, // up to 630 terms
+  convWeightGradient: 250,
+  maxPoolForward: exact,
+  maxPoolBackward: 8,
+  averagePoolForward: 8,
+  averagePoolBackward: 8,
+  momentsLeaves: 400, // m2 of 360 values
+  momentsNodes: 16,
+  momentsMerge: 16,
+  momentsPrepare: 8,
+  momentsRunning: 4,
+  runningPrepare: 4,
+  normalizeForward: 4,
+  normalizeSums: 800,
+  normalizeBackward: 8,
+  sumNodes: 8,
+  sumMerge: 8,
+  unaryForward: 4,
+  unaryBackward: 4,
+  add: 1,
+  copyColumns: exact,
+  dropout: 1,
+  softmaxForward: 4,
+  softmaxBackward: 4,
+  softmaxCrossEntropy: 8,
+  sigmoidCrossEntropy: 8,
+  meanSquaredError: 8,
+  classCorrect: exact,
+  binaryCorrect: 2,
+  absoluteError: 8,
+  shardSums: 8,
+  squareSums: 16,
+  clipFactor: 8,
+  sgd: 4,
+  momentum: 4,
+  adam: 8,
+};
