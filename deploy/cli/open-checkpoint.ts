@@ -1,15 +1,13 @@
 // From a path to a checkpoint with its config, and to the data that it is to be tried on (I/O).
 
-import { existsSync, statSync } from 'node:fs';
 import { Option } from 'commander';
 import type { Checkpoint } from '../../src/checkpoint/state.ts';
-import { newestCheckpoint, readCheckpoint } from '../../src/checkpoint/store.ts';
+import { openCheckpoint } from '../../src/checkpoint/store.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import type { RunConfig } from '../../src/config/schema.ts';
 import type { Dataset } from '../../src/data/dataset.ts';
 import { loadDataset } from '../../src/data/load.ts';
 import { loadInputs } from '../../src/data/load-inputs.ts';
-import { LockstepError } from '../../src/errors.ts';
 
 export type SplitName = 'train' | 'test';
 
@@ -23,17 +21,10 @@ export interface OpenedCheckpoint {
   readonly config: RunConfig;
 }
 
-/** The checkpoint at `target`, or the newest good one of the run in that directory. */
-export async function openCheckpoint(target: string): Promise<OpenedCheckpoint> {
-  if (!existsSync(target)) {
-    throw new LockstepError(
-      'LOCKSTEP_CHECKPOINT_NOT_FOUND',
-      `${target}: there is no such checkpoint or directory of a run`,
-    );
-  }
-  const found = statSync(target).isDirectory() ? await newestCheckpoint(target) : null;
-  const path = found?.path ?? target;
-  const checkpoint = found?.checkpoint ?? (await readCheckpoint(target));
+/** The checkpoint at `target`, or the newest good one of the run in that directory; bad ones are told on stderr. */
+export async function openNamed(target: string, stderr: NodeJS.WritableStream): Promise<OpenedCheckpoint> {
+  const { checkpoint, path, skipped } = await openCheckpoint(target);
+  for (const line of skipped) stderr.write(`skipped: ${line}\n`);
   return { checkpoint, path, config: parseConfig(checkpoint.config, path) };
 }
 

@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import type { BackendName } from '../../../src/kernels/backend.ts';
 import { inferCheckpoint } from '../../inference.ts';
 import type { Context } from '../context.ts';
-import { openCheckpoint, openData, type SplitName, splitOption } from '../open-checkpoint.ts';
+import { openData, openNamed, type SplitName, splitOption } from '../open-checkpoint.ts';
 import { backendOption, dataOption, jsonOption, threadsOption } from '../options.ts';
 import { formatCount, formatMetric } from '../progress/format.ts';
 
@@ -36,7 +36,7 @@ export function evaluateCommand(context: Context): Command {
 }
 
 async function evaluate(context: Context, target: string, options: EvaluateOptions): Promise<void> {
-  const opened = await openCheckpoint(target);
+  const opened = await openNamed(target, context.stderr);
   const dataset = await openData(opened, options);
   const { metrics, samples } = await inferCheckpoint({
     ...opened,

@@ -5,12 +5,12 @@ import { existsSync, statSync } from 'node:fs';
 import { extname } from 'node:path';
 import { Command } from 'commander';
 import type { NamedTensor } from '../../../src/checkpoint/state.ts';
-import { weightsSha256 } from '../../../src/checkpoint/state.ts';
+import { weightsSha256 } from '../../../src/checkpoint/weights-hash.ts';
 import type { RunConfig } from '../../../src/config/schema.ts';
 import { buildModel } from '../../../src/nn/build.ts';
 import type { Context } from '../context.ts';
 import { loadRunConfig } from '../load-run.ts';
-import { openCheckpoint } from '../open-checkpoint.ts';
+import { openNamed } from '../open-checkpoint.ts';
 import { jsonOption } from '../options.ts';
 import { formatCount, formatMetrics } from '../progress/format.ts';
 
@@ -45,7 +45,9 @@ export function inspectCommand(context: Context): Command {
     .addOption(jsonOption())
     .addHelpText('after', examples)
     .action(async (target: string, options: { json: boolean }) => {
-      const inspection = isConfig(target) ? await inspectConfig(target) : await inspectCheckpoint(target);
+      const inspection = isConfig(target)
+        ? await inspectConfig(target)
+        : await inspectCheckpoint(context, target);
       const text = options.json
         ? JSON.stringify({ ...inspection.facts, tensors: inspection.tensors })
         : table(inspection);
@@ -67,8 +69,8 @@ async function inspectConfig(path: string): Promise<Inspection> {
   return { facts: { config: path, ...factsOf(config), ...countsOf(tensors) }, tensors };
 }
 
-async function inspectCheckpoint(target: string): Promise<Inspection> {
-  const { checkpoint, path, config } = await openCheckpoint(target);
+async function inspectCheckpoint(context: Context, target: string): Promise<Inspection> {
+  const { checkpoint, path, config } = await openNamed(target, context.stderr);
   const rows = (role: string, tensors: readonly NamedTensor[]): TensorRow[] =>
     tensors.map(({ name, shape, data }) => ({ name, role, shape, size: data.length, sha256: hashOf(data) }));
   const tensors = [

@@ -5,7 +5,7 @@ import { Command, Option } from 'commander';
 import type { BackendName } from '../../../src/kernels/backend.ts';
 import { inferCheckpoint, type PredictedBatch } from '../../inference.ts';
 import type { Context } from '../context.ts';
-import { openCheckpoint, openData, type SplitName, splitOption } from '../open-checkpoint.ts';
+import { openData, openNamed, type SplitName, splitOption } from '../open-checkpoint.ts';
 import { backendOption, dataOption, threadsOption } from '../options.ts';
 import { csvHeader, type PredictionShape, predictionCsv, predictionJson } from '../predictions.ts';
 
@@ -47,7 +47,7 @@ export function predictCommand(context: Context): Command {
 }
 
 async function predict(context: Context, target: string, options: PredictOptions): Promise<void> {
-  const opened = await openCheckpoint(target);
+  const opened = await openNamed(target, context.stderr);
   const dataset = await openData(opened, options);
   const { loss } = opened.config;
   const write = async (text: string): Promise<void> => {
