@@ -20,6 +20,24 @@ export const protocolErrorCodes = [
 
 export type ProtocolErrorCode = (typeof protocolErrorCodes)[number];
 
+/** The program's own code for each, for the error class of the program (src/errors.ts), which this folder does not know. */
+const programCodes: { readonly [C in ProtocolErrorCode]: string } = {
+  malformed: 'LOCKSTEP_PROTOCOL',
+  unknownType: 'LOCKSTEP_PROTOCOL',
+  invalid: 'LOCKSTEP_PROTOCOL',
+  tooLarge: 'LOCKSTEP_PROTOCOL',
+  unexpected: 'LOCKSTEP_PROTOCOL',
+  size: 'LOCKSTEP_PROTOCOL',
+  conflict: 'LOCKSTEP_WEIGHTS_DIFFER',
+  overflow: 'LOCKSTEP_PROTOCOL',
+  refused: 'LOCKSTEP_UNAUTHORIZED',
+  unreachable: 'LOCKSTEP_CONNECT_FAILED',
+  timeout: 'LOCKSTEP_CONNECT_FAILED',
+  portInUse: 'LOCKSTEP_PORT_IN_USE',
+  insecure: 'LOCKSTEP_INSECURE',
+  token: 'LOCKSTEP_UNAUTHORIZED',
+};
+
 export class ProtocolError extends Error {
   readonly code: ProtocolErrorCode;
   /** HTTP status of a refused upgrade, else 0. */
@@ -30,5 +48,11 @@ export class ProtocolError extends Error {
     this.name = 'ProtocolError';
     this.code = code;
     this.status = status;
+  }
+
+  get programCode(): string {
+    return this.code === 'refused' && this.status === 426
+      ? 'LOCKSTEP_VERSION_MISMATCH'
+      : programCodes[this.code];
   }
 }

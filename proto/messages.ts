@@ -97,6 +97,8 @@ export const messages = {
       members: list(member, limits.workersMax),
       rank: integer(limits.workersMax),
       startStep: step,
+      /** The last step to take now: the end of the run, or earlier where the run is to stop and be resumed. */
+      endStep: step,
       /** The receiver is to have the state of startStep already; else it comes in statePieces, or startStep is 0. */
       hasState: flag,
     },

@@ -1,0 +1,112 @@
+// Messages to bytes and back: a message is one msgpack value, one WebSocket message. Binary fields are not copied on
+// decoding (they are views of the frame, aligned to nothing). Tensor messages have a second way out, tensorHead,
+// which writes all but the tensor, so that the floats can go to the socket from where they lie.
+
+import { Packr, Unpackr } from 'msgpackr';
+import { ProtocolError } from './error.ts';
+import {
+  type Across,
+  across,
+  checkMessage,
+  type End,
+  type Message,
+  type MessageFrom,
+  type MessageOf,
+} from './messages.ts';
+import { malformation } from './well-formed.ts';
+
+const packer = new Packr({ useRecords: false, variableMapSize: true, moreTypes: false });
+const unpacker = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: 'number' });
+
+export function encodeMessage(message: Message): Uint8Array {
+  return packer.pack(message);
+}
+
+/** Decodes and checks one frame as received by `local` (so sent by the end across). Throws ProtocolError. */
+export function decodeMessage<E extends End>(frame: Uint8Array, local: E): MessageFrom<Across<E>> {
+  const problem = malformation(frame);
+  if (problem !== null) throw new ProtocolError('malformed', problem);
+  let value: unknown;
+  try {
+    value = unpacker.unpack(frame);
+  } catch {
+    throw new ProtocolError('malformed', 'not a msgpack value');
+  }
+  return checkMessage(value, across[local] as Across<E>);
+}
+
+/** Messages that are a few whole numbers and then a tensor. */
+export type TensorType = 'partial' | 'sum' | 'exchange' | 'shardReport';
+export type TensorHead = { [T in TensorType]: Omit<MessageOf<T>, 'data'> }[TensorType];
+
+const text = new TextEncoder();
+
+/** How many bytes of padding `text` may get by longer forms of its length: 0, 1 or 2. */
+function pushText(out: number[], value: string, padding: 0 | 1 | 2): void {
+  const encoded = text.encode(value);
+  if (padding === 0) out.push(0xa0 | encoded.length);
+  else if (padding === 1) out.push(0xd9, encoded.length);
+  else out.push(0xda, 0, encoded.length);
+  out.push(...encoded);
+}
+
+interface HeadTemplate {
+  readonly bytes: Uint8Array;
+  readonly names: readonly string[];
+  /** Where the 32-bit value of each name goes, then the length of the tensor. */
+  readonly slots: readonly number[];
+}
+
+/** All numbers as uint32, so that the length is fixed; padded to a multiple of 4 by the length forms of two texts. */
+function headTemplate(type: TensorType, names: readonly string[]): HeadTemplate {
+  const build = (padding: number): { out: number[]; slots: number[] } => {
+    const out: number[] = [0x80 | (names.length + 2)];
+    const slots: number[] = [];
+    pushText(out, 'type', padding > 2 ? 1 : 0);
+    pushText(out, type, Math.min(padding, 2) as 0 | 1 | 2);
+    for (const name of names) {
+      pushText(out, name, 0);
+      out.push(0xce, 0, 0, 0, 0);
+      slots.push(out.length - 4);
+    }
+    pushText(out, 'data', 0);
+    out.push(0xc6, 0, 0, 0, 0);
+    slots.push(out.length - 4);
+    return { out, slots };
+  };
+  const padding = (4 - (build(0).out.length % 4)) % 4;
+  const { out, slots } = build(padding);
+  return { bytes: Uint8Array.from(out), names, slots };
+}
+
+const headTemplates: { readonly [T in TensorType]: HeadTemplate } = {
+  partial: headTemplate('partial', ['generation', 'step', 'bucket', 'offset']),
+  sum: headTemplate('sum', ['generation', 'step', 'bucket', 'offset']),
+  exchange: headTemplate('exchange', ['generation', 'step', 'exchange']),
+  shardReport: headTemplate('shardReport', ['generation', 'step', 'flags']),
+};
+
+/** Bytes of tensorHead for this type; a multiple of 4, so that the tensor is aligned in its message. */
+export function tensorHeadBytes(type: TensorType): number {
+  return headTemplates[type].bytes.length;
+}
+
+/**
+ * Writes the message but for its tensor at out[at ..]; `dataBytes` of tensor must follow. The whole is the same
+ * msgpack value as encodeMessage's, with longer forms of some numbers. Returns the position behind it.
+ */
+export function writeTensorHead(head: TensorHead, dataBytes: number, out: Uint8Array, at: number): number {
+  const { bytes, names, slots } = headTemplates[head.type];
+  out.set(bytes, at);
+  const values = head as unknown as Readonly<Record<string, number>>;
+  for (let i = 0; i < slots.length; i++) {
+    const name = names[i];
+    const value = name === undefined ? dataBytes : values[name]!;
+    const slot = at + slots[i]!;
+    out[slot] = value >>> 24;
+    out[slot + 1] = value >>> 16;
+    out[slot + 2] = value >>> 8;
+    out[slot + 3] = value;
+  }
+  return at + bytes.length;
+}

@@ -1,0 +1,95 @@
+// Dials a coordinator or a peer (I/O): one attempt, one Connection or one ProtocolError. Trying again is the caller's.
+
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { WebSocket } from 'ws';
+import { ProtocolError } from '../error.ts';
+import { limits } from '../limits.ts';
+import type { End } from '../messages.ts';
+import { protocolVersion, type Role, roleHeader, versionHeader } from '../version.ts';
+import { Connection } from './connection.ts';
+import type { Token } from './token.ts';
+
+export interface ConnectOptions<Local extends End> {
+  readonly local: Local;
+  readonly host: string;
+  readonly port: number;
+  readonly path: string;
+  readonly role: Role;
+  readonly token: Token;
+  /** Dial with TLS; `ca`: PEM text of the authority to trust instead of the system's. */
+  readonly tls?: { readonly ca?: string };
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** The zero key: every receiver takes it, and nothing has to be copied to apply it. */
+const zeroMask = (mask: Buffer): void => {
+  mask.fill(0);
+};
+
+const statusRemedies: Readonly<Record<number, string>> = {
+  401: 'the token is missing or wrong: give both sides the same token',
+  403: 'this role is not let in there',
+  404: 'there is no such path: is it the right address?',
+  426: 'the other side runs another version',
+};
+
+/** Throws ProtocolError `refused` (with the HTTP status), `unreachable` or `timeout`. */
+export function connect<Local extends End>(options: ConnectOptions<Local>): Promise<Connection<Local>> {
+  const host =
+    options.host.includes(':') && !options.host.startsWith('[') ? `[${options.host}]` : options.host;
+  const where = `${host}:${options.port}`;
+  const timeoutMs = options.timeoutMs ?? limits.connectTimeoutMs;
+  return new Promise((resolve, reject) => {
+    const socket = new WebSocket(`${options.tls ? 'wss' : 'ws'}://${where}${options.path}`, {
+      headers: {
+        authorization: options.token.authorization,
+        [roleHeader]: options.role,
+        [versionHeader]: String(protocolVersion),
+      },
+      perMessageDeflate: false,
+      skipUTF8Validation: true,
+      followRedirects: false,
+      generateMask: zeroMask,
+      handshakeTimeout: timeoutMs,
+      maxPayload: limits.workerFrameBytesMax,
+      ...(options.tls?.ca === undefined ? {} : { ca: options.tls.ca }),
+    });
+    let stream: Socket | null = null;
+    const fail = (error: ProtocolError): void => {
+      options.signal?.removeEventListener('abort', abort);
+      socket.removeAllListeners();
+      socket.on('error', () => {});
+      socket.terminate();
+      reject(error);
+    };
+    const abort = (): void => fail(new ProtocolError('unreachable', `dialling ${where} was given up`));
+    socket.on('upgrade', (response) => {
+      stream = response.socket;
+    });
+    socket.on('unexpected-response', (_request, response: IncomingMessage) => {
+      const status = response.statusCode ?? 0;
+      response.destroy();
+      fail(
+        new ProtocolError(
+          'refused',
+          `${where} refused the connection with status ${status}: ${statusRemedies[status] ?? 'not a Lockstep process?'}`,
+          status,
+        ),
+      );
+    });
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.message === 'Opening handshake has timed out')
+        fail(new ProtocolError('timeout', `no answer from ${where} within ${timeoutMs} ms`));
+      else fail(new ProtocolError('unreachable', `cannot reach ${where} (${error.code ?? error.message})`));
+    });
+    socket.on('open', () => {
+      options.signal?.removeEventListener('abort', abort);
+      socket.removeAllListeners();
+      resolve(new Connection(socket, stream!, options.local, true));
+    });
+    if (options.signal?.aborted) abort();
+    else options.signal?.addEventListener('abort', abort, { once: true });
+  });
+}

@@ -1,0 +1,223 @@
+// One WebSocket that speaks messages (I/O). Checks what comes in, hands it on typed; bad bytes end this connection with
+// one ProtocolError and touch nothing else. Tensors go out from where they lie. No reconnecting, no meaning of messages.
+
+import type { Socket } from 'node:net';
+import type { WebSocket } from 'ws';
+import { decodeMessage, encodeMessage, type TensorHead, tensorHeadBytes, writeTensorHead } from '../codec.ts';
+import { ProtocolError } from '../error.ts';
+import { limits } from '../limits.ts';
+import type { Across, End, Message, MessageFrom } from '../messages.ts';
+
+export type CloseReason =
+  /** We closed it. */
+  | { readonly kind: 'local' }
+  /** The other end closed it in order. */
+  | { readonly kind: 'remote'; readonly code: number; readonly text: string }
+  /** It broke: the process across died, the network went. */
+  | { readonly kind: 'lost'; readonly message: string }
+  /** What came in was wrong; the connection was ended for it. */
+  | { readonly kind: 'protocol'; readonly error: ProtocolError };
+
+export interface ConnectionHandlers<Local extends End> {
+  /** Binary fields are views of the received frame: they stay valid, and are nobody else's. */
+  onMessage(message: MessageFrom<Across<Local>>): void;
+  /** Once. */
+  onClose(reason: CloseReason): void;
+}
+
+/** Codes of the WebSocket protocol that we send. */
+export const closeCodes = { done: 1000, protocol: 1002, tooLarge: 1009, failure: 1011 } as const;
+
+export class Connection<Local extends End> {
+  readonly #socket: WebSocket;
+  readonly #stream: Socket;
+  readonly #local: Local;
+  /** Frames of the end that dialled carry a masking key; ours is zero. */
+  readonly #masked: boolean;
+  readonly remoteAddress: string;
+  #handlers: ConnectionHandlers<Local> | null = null;
+  #reason: CloseReason | null = null;
+  #closed = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  /** For server.ts and client.ts. The socket is paused until start(). */
+  constructor(socket: WebSocket, stream: Socket, local: Local, masked: boolean) {
+    this.#socket = socket;
+    this.#stream = stream;
+    this.#local = local;
+    this.#masked = masked;
+    this.remoteAddress = stream.remoteAddress ?? '';
+    stream.setNoDelay(true);
+    socket.pause();
+    socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary));
+    socket.on('error', (error: Error & { code?: string }) => this.#broke(error));
+    socket.on('close', (code, text) => this.#ended(code, text.toString()));
+  }
+
+  /** Lets messages flow to these handlers. Call once. */
+  start(handlers: ConnectionHandlers<Local>): void {
+    this.#handlers = handlers;
+    if (this.#closed) handlers.onClose(this.#reason!);
+    else this.#socket.resume();
+  }
+
+  get isOpen(): boolean {
+    return !this.#closed && this.#reason === null && this.#socket.readyState === this.#socket.OPEN;
+  }
+
+  /** Sends a message; false when the connection is no longer open (nothing is sent then). */
+  send(message: MessageFrom<Local>): boolean {
+    if (!this.isOpen) return false;
+    this.#socket.send(encodeMessage(message as Message));
+    return true;
+  }
+
+  /**
+   * Sends a tensor message whose data is the concatenation of `parts`, without copying them: they must not change
+   * until the other end has them (its answer shows it). False when the connection is no longer open.
+   */
+  sendTensor(head: TensorHead, parts: readonly Uint8Array[]): boolean {
+    if (!this.isOpen) return false;
+    let dataBytes = 0;
+    for (const part of parts) dataBytes += part.length;
+    const headBytes = tensorHeadBytes(head.type);
+    const prefix = Buffer.allocUnsafe(frameHeadBytesMax + headBytes);
+    const at = writeFrameHead(prefix, headBytes + dataBytes, this.#masked);
+    const end = writeTensorHead(head, dataBytes, prefix, at);
+    const stream = this.#stream;
+    if (dataBytes <= smallTensorBytes) {
+      stream.write(joined(prefix.subarray(0, end), parts, dataBytes));
+      return true;
+    }
+    stream.cork();
+    stream.write(prefix.subarray(0, end));
+    for (const part of parts) stream.write(part);
+    stream.uncork();
+    return true;
+  }
+
+  /** Resolves when less than limits.sendQueueBytes wait to be sent, or the connection has ended. */
+  async drained(): Promise<void> {
+    while (this.isOpen && this.#stream.writableLength > limits.sendQueueBytes) {
+      await new Promise<void>((resolve) => {
+        const settle = (): void => {
+          this.#stream.off('drain', settle);
+          this.#stream.off('close', settle);
+          resolve();
+        };
+        this.#stream.on('drain', settle);
+        this.#stream.on('close', settle);
+      });
+    }
+  }
+
+  /** Ends it in order: what was sent before still goes out. onClose follows. */
+  close(code: number = closeCodes.done, text = ''): void {
+    this.#reason ??= { kind: 'local' };
+    this.#socket.resume();
+    this.#finish(code, text.slice(0, 100));
+  }
+
+  /** Ends it at once. onClose follows. */
+  destroy(): void {
+    this.#reason ??= { kind: 'local' };
+    this.#socket.terminate();
+  }
+
+  #receive(frame: Buffer, isBinary: boolean): void {
+    if (this.#reason !== null) return;
+    try {
+      if (!isBinary) throw new ProtocolError('unexpected', 'a text frame; messages are binary');
+      const message = decodeMessage(frame, this.#local);
+      this.#handlers?.onMessage(message);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#refuse(error);
+    }
+  }
+
+  /** Ends the connection for what came in. */
+  #refuse(error: ProtocolError): void {
+    if (this.#reason !== null) return;
+    this.#reason = { kind: 'protocol', error };
+    this.#finish(error.code === 'tooLarge' ? closeCodes.tooLarge : closeCodes.protocol, error.code);
+  }
+
+  /** Says goodbye, and does not wait for ever to hear it. */
+  #finish(code: number, text: string): void {
+    if (this.#closed) return;
+    this.#socket.close(code, text);
+    this.#endSoon();
+  }
+
+  #endSoon(): void {
+    this.#timer ??= setTimeout(() => this.#socket.terminate(), limits.closeTimeoutMs).unref();
+  }
+
+  #broke(error: Error & { code?: string }): void {
+    this.#endSoon();
+    const code = error.code ?? '';
+    if (code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH')
+      this.#reason ??= {
+        kind: 'protocol',
+        error: new ProtocolError('tooLarge', 'a frame above the limit of this connection'),
+      };
+    else if (code.startsWith('WS_ERR_'))
+      this.#reason ??= {
+        kind: 'protocol',
+        error: new ProtocolError('malformed', `not a WebSocket frame: ${error.message}`),
+      };
+    else this.#reason ??= { kind: 'lost', message: error.message };
+  }
+
+  #ended(code: number, text: string): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#reason ??=
+      code === 1006
+        ? { kind: 'lost', message: 'the connection broke' }
+        : { kind: 'remote', code, text: text.slice(0, 123) };
+    this.#handlers?.onClose(this.#reason);
+  }
+}
+
+/** Below this a tensor is copied behind its head: one small write is cheaper than several. In bytes. */
+const smallTensorBytes = 16_384;
+
+/** 2 bytes, 8 of length, 4 of masking key. */
+const frameHeadBytesMax = 14;
+
+/** A whole binary frame's head (RFC 6455, 5.2). Returns its length. */
+function writeFrameHead(out: Buffer, payloadBytes: number, masked: boolean): number {
+  const maskBit = masked ? 0x80 : 0;
+  out[0] = 0x82;
+  let at = 2;
+  if (payloadBytes < 126) {
+    out[1] = maskBit | payloadBytes;
+  } else if (payloadBytes < 65_536) {
+    out[1] = maskBit | 126;
+    out.writeUInt16BE(payloadBytes, 2);
+    at = 4;
+  } else {
+    out[1] = maskBit | 127;
+    out.writeUInt32BE(Math.floor(payloadBytes / 2 ** 32), 2);
+    out.writeUInt32BE(payloadBytes >>> 0, 6);
+    at = 10;
+  }
+  if (masked) {
+    out.writeUInt32BE(0, at);
+    at += 4;
+  }
+  return at;
+}
+
+function joined(prefix: Uint8Array, parts: readonly Uint8Array[], dataBytes: number): Buffer {
+  const whole = Buffer.allocUnsafe(prefix.length + dataBytes);
+  whole.set(prefix, 0);
+  let at = prefix.length;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

@@ -1,0 +1,77 @@
+// What a conversation needs of a connection, and a pair of ends in memory for a run inside of one process: the same
+// messages, no sockets. Connection (connection.ts) is the other implementation.
+
+import type { Across, End, MessageFrom } from '../messages.ts';
+import { type CloseReason, type ConnectionHandlers, closeCodes } from './connection.ts';
+
+export interface Link<Local extends End> {
+  readonly remoteAddress: string;
+  /** Lets messages flow to these handlers. Call once. */
+  start(handlers: ConnectionHandlers<Local>): void;
+  /** False when it is no longer open. */
+  send(message: MessageFrom<Local>): boolean;
+  /** Resolves when there is room to send bulk data. */
+  drained(): Promise<void>;
+  close(code?: number, text?: string): void;
+}
+
+class MemoryEnd<Local extends End> implements Link<Local> {
+  readonly remoteAddress = 'this process';
+  #handlers: ConnectionHandlers<Local> | null = null;
+  #other: MemoryEnd<Across<Local>> | null = null;
+  #waiting: (() => void)[] = [];
+  #open = true;
+
+  join(other: MemoryEnd<Across<Local>>): void {
+    this.#other = other;
+  }
+
+  start(handlers: ConnectionHandlers<Local>): void {
+    this.#handlers = handlers;
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const deliver of waiting) setImmediate(deliver);
+  }
+
+  send(message: MessageFrom<Local>): boolean {
+    const other = this.#other as MemoryEnd<End> | null;
+    if (!this.#open || other === null) return false;
+    other.#deliver((handlers) => handlers.onMessage(message as never));
+    return true;
+  }
+
+  async drained(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+
+  close(code: number = closeCodes.done, text = ''): void {
+    if (!this.#open) return;
+    this.#ended({ kind: 'local' });
+    const other = this.#other as MemoryEnd<End> | null;
+    if (other !== null) other.#ended({ kind: 'remote', code, text });
+  }
+
+  #ended(reason: CloseReason): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#deliver((handlers) => handlers.onClose(reason));
+  }
+
+  /** Always later, and in order: a sender is never re-entered. */
+  #deliver(tell: (handlers: ConnectionHandlers<Local>) => void): void {
+    const deliver = (): void => {
+      if (this.#handlers !== null) tell(this.#handlers);
+    };
+    if (this.#handlers === null) this.#waiting.push(deliver);
+    else setImmediate(deliver);
+  }
+}
+
+/** Two ends of one conversation inside of this process. */
+export function memoryPair(): { readonly coordinator: Link<'coordinator'>; readonly worker: Link<'worker'> } {
+  const coordinator = new MemoryEnd<'coordinator'>();
+  const worker = new MemoryEnd<'worker'>();
+  coordinator.join(worker);
+  worker.join(coordinator);
+  return { coordinator, worker };
+}

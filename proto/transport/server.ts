@@ -1,0 +1,169 @@
+// Listens for WebSockets of one kind (I/O). Everything about a request is checked on its HTTP upgrade, the token in
+// constant time, before any WebSocket code sees a byte. Plain requests go to a handler, if one is given.
+
+import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { AddressInfo, Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { WebSocketServer } from 'ws';
+import { ProtocolError } from '../error.ts';
+import { limits } from '../limits.ts';
+import type { End } from '../messages.ts';
+import { protocolVersion, type Role, roleHeader, roles, versionHeader } from '../version.ts';
+import { Connection } from './connection.ts';
+import type { Token } from './token.ts';
+
+export interface ListenOptions<Local extends End> {
+  readonly local: Local;
+  /** Loopback unless said otherwise. */
+  readonly host?: string;
+  /** 0: any free one. */
+  readonly port: number;
+  readonly path: string;
+  readonly roles: readonly Role[];
+  readonly token: Token;
+  /** PEM texts. */
+  readonly tls?: { readonly key: string; readonly cert: string };
+  /** Listen on a wider address than loopback without TLS. */
+  readonly insecure?: boolean;
+  onConnection(connection: Connection<Local>, role: Role): void;
+  readonly onRequest?: RequestListener;
+}
+
+export interface Listener {
+  readonly host: string;
+  readonly port: number;
+  /** Stops listening and ends every connection. */
+  close(): Promise<void>;
+}
+
+const frameBytesMax: { readonly [R in Role]: number } = {
+  worker: limits.workerFrameBytesMax,
+  observer: limits.observerFrameBytesMax,
+  admin: limits.adminFrameBytesMax,
+  peer: limits.peerFrameBytesMax,
+};
+
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+interface Refusal {
+  readonly status: 400 | 401 | 403 | 404 | 405 | 426;
+  readonly text: string;
+}
+
+/** Why this upgrade is refused, or the role it is let in with. */
+function judge(request: IncomingMessage, options: ListenOptions<End>): Refusal | Role {
+  const { headers } = request;
+  if (headers.origin !== undefined) return { status: 403, text: 'browsers are not let in' };
+  if (!options.token.matches(headers.authorization)) return { status: 401, text: 'no token, or a wrong one' };
+  if (request.method !== 'GET') return { status: 405, text: 'an upgrade is a GET' };
+  const path = (request.url ?? '').split('?', 1)[0];
+  if (path !== options.path) return { status: 404, text: 'nothing here' };
+  const version = headers[versionHeader];
+  if (version !== String(protocolVersion))
+    return { status: 426, text: `this side speaks version ${protocolVersion} of the protocol` };
+  const given = headers[roleHeader];
+  const role = roles.find((known) => known === given);
+  if (role === undefined || !options.roles.includes(role))
+    return { status: 403, text: 'this role has no place here' };
+  return role;
+}
+
+const statusTexts: { readonly [S in Refusal['status']]: string } = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  405: 'Method Not Allowed',
+  426: 'Upgrade Required',
+};
+
+function answer(stream: Duplex, refusal: Refusal): void {
+  const head = [
+    `HTTP/1.1 ${refusal.status} ${statusTexts[refusal.status]}`,
+    'connection: close',
+    'content-type: text/plain',
+    `content-length: ${Buffer.byteLength(refusal.text)}`,
+    ...(refusal.status === 401 ? ['www-authenticate: Bearer'] : []),
+    ...(refusal.status === 426 ? ['upgrade: websocket', `${versionHeader}: ${protocolVersion}`] : []),
+  ];
+  stream.end(`${head.join('\r\n')}\r\n\r\n${refusal.text}`, () => stream.destroy());
+}
+
+/** Starts to listen. Throws ProtocolError `portInUse`, `insecure` or `unreachable`. */
+export async function listen<Local extends End>(options: ListenOptions<Local>): Promise<Listener> {
+  const host = options.host ?? '127.0.0.1';
+  if (!isLoopback(host) && options.tls === undefined && options.insecure !== true)
+    throw new ProtocolError(
+      'insecure',
+      `listening on ${host} without TLS lets others read and write the run`,
+    );
+  const plain: RequestListener = (_request, response) => {
+    response.writeHead(404, { connection: 'close' }).end();
+  };
+  const httpOptions = { maxHeaderSize: limits.headerBytesMax, headersTimeout: limits.upgradeTimeoutMs };
+  const onRequest = options.onRequest ?? plain;
+  const server: Server = options.tls
+    ? createTlsServer({ ...httpOptions, ...options.tls }, onRequest)
+    : createServer(httpOptions, onRequest);
+  const sockets = new Map(
+    options.roles.map((role) => [
+      role,
+      new WebSocketServer({
+        noServer: true,
+        clientTracking: false,
+        perMessageDeflate: false,
+        skipUTF8Validation: true,
+        maxPayload: frameBytesMax[role],
+      }),
+    ]),
+  );
+  const open = new Set<Duplex>();
+  server.on('connection', (stream: Socket) => {
+    open.add(stream);
+    stream.on('close', () => open.delete(stream));
+  });
+  server.on('upgrade', (request, stream, head) => {
+    stream.on('error', () => stream.destroy());
+    const verdict = judge(request, options as unknown as ListenOptions<End>);
+    if (typeof verdict !== 'string') {
+      answer(stream, verdict);
+      return;
+    }
+    sockets.get(verdict)!.handleUpgrade(request, stream, head, (socket) => {
+      options.onConnection(new Connection(socket, stream as Socket, options.local, false), verdict);
+    });
+  });
+  await bind(server, host, options.port);
+  return {
+    host,
+    port: (server.address() as AddressInfo).port,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const stream of open) stream.destroy();
+      }),
+  };
+}
+
+function bind(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'EADDRINUSE')
+        reject(new ProtocolError('portInUse', `port ${port} of ${host} is in use by another process`));
+      else
+        reject(
+          new ProtocolError(
+            'unreachable',
+            `cannot listen on ${host}:${port} (${error.code ?? error.message})`,
+          ),
+        );
+    });
+    server.listen({ host: host.replace(/^\[|\]$/g, ''), port }, () => {
+      server.removeAllListeners('error');
+      resolve();
+    });
+  });
+}
