@@ -3,7 +3,12 @@
 
 import type { Split } from '../data/dataset.ts';
 import type { LaneRunner } from '../kernels/backend.ts';
-import { resultsHeader, stepTableFields } from '../kernels/step-table.ts';
+import {
+  arenaHeaderFields,
+  barrierAbortWord,
+  resultsHeader,
+  stepTableFields,
+} from '../kernels/step-table.ts';
 import type { CompiledModel, ProgramEvent, Segment } from './contract.ts';
 
 export type SplitName = 'train' | 'test';
@@ -25,6 +30,11 @@ const fields = {
   sampleIds: field('sampleIdsOffset'),
   results: field('resultsOffset'),
 };
+
+/** Lets every lane out of the barriers for good: one has failed. The arena's contents are lost. */
+export function abortLanes(ints: Int32Array): void {
+  Atomics.store(ints, ints[arenaHeaderFields.indexOf('barrierOffset')]! + barrierAbortWord, 1);
+}
 
 export class Lane {
   readonly #compiled: CompiledModel;

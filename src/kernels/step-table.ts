@@ -40,6 +40,10 @@ export const arenaHeaderFields = [
 
 export const arenaHeaderSize = 64;
 
+/** Word of the barrier's own that, once not 0, lets every lane through for good: a lane has failed, and what the others
+    compute no longer matters, but they must come back. */
+export const barrierAbortWord = 48;
+
 /** The fields that are float32 by their bits. */
 export const stepTableFloatFields: ReadonlySet<StepTableField> = new Set<StepTableField>([
   'inverseWeight',
