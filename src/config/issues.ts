@@ -59,7 +59,8 @@ function distance(issues: readonly Issue[]): number {
   const tag = issues.some(
     (issue) => issue.code === 'invalid_value' && /^(type|kind)$/.test(String(issue.path.at(-1))),
   );
-  return (rootType ? 1000 : 0) + (tag ? 100 : 0) + issues.length;
+  const word = issues.some((issue) => issue.path.length === 0 && issue.code === 'invalid_value');
+  return (rootType ? 1000 : 0) + (word ? 500 : 0) + (tag ? 100 : 0) + issues.length;
 }
 
 /** What values a branch would take, where its only issue is at its root. */

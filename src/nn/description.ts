@@ -69,7 +69,10 @@ export const layerTypes = Object.keys(layerTable) as LayerType[];
 
 export const modelSchema = z.strictObject({
   input: z
-    .union([z.tuple([z.int().min(1)]), z.tuple([z.int().min(1), z.int().min(1), z.int().min(1)])])
+    .array(z.int().min(1))
+    .min(1)
+    .max(3)
+    .refine(({ length }) => length === 1 || length === 3, 'must be [features] or [height, width, channels]')
     .describe('Shape of one sample: [features] or [height, width, channels].'),
   layers: z.array(layerSchema).min(1).describe('Each reads the one before it, unless it names another.'),
 });

@@ -39,8 +39,10 @@ export const initializerNames = Object.keys(byName) as [InitializerName, ...Init
 
 export const initializerSchema = z.union([
   z.enum(initializerNames),
-  z.strictObject({ type: z.literal('uniform'), low: z.number(), high: z.number() }),
-  z.strictObject({ type: z.literal('gaussian'), deviation: z.number().min(0) }),
+  z.discriminatedUnion('type', [
+    z.strictObject({ type: z.literal('uniform'), low: z.number(), high: z.number() }),
+    z.strictObject({ type: z.literal('gaussian'), deviation: z.number().min(0) }),
+  ]),
 ]);
 
 export type InitializerChoice = z.output<typeof initializerSchema>;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { explainIssues } from '../../../src/config/issues.ts';
 import { LockstepError } from '../../../src/errors.ts';
 import {
   add,
@@ -220,6 +221,42 @@ describe('descriptions', () => {
     const result = layerSchema.safeParse({ type: 'dense', units: 3, unit: 4 });
     expect(result.error?.issues[0]).toMatchObject({ code: 'unrecognized_keys', keys: ['unit'] });
   });
+
+  it.each([
+    [{ type: 'dens', units: 3 }, 'layers[0].type: "dens" is not valid here; did you mean "dense"?'],
+    [{ type: 'dense', unit: 3 }, 'layers[0].unit: unknown key; did you mean "units"?'],
+    [
+      { type: 'conv2d', filters: 3, kernel: 3, padding: 'smae' },
+      'layers[0].padding: "smae" is not valid here; did you mean "same"?',
+    ],
+    [
+      { type: 'conv2d', filters: 3, kernel: 3, padding: [1, 1] },
+      'layers[0].padding: must have at least 4 elements, has 2',
+    ],
+    [
+      { type: 'dense', units: 3, initializer: 'hee' },
+      'layers[0].initializer: "hee" is not valid here; did you mean "he"?',
+    ],
+    [
+      { type: 'dense', units: 3, initializer: { type: 'unifrm', low: 0, high: 1 } },
+      'layers[0].initializer.type: "unifrm" is not valid here; did you mean "uniform"?',
+    ],
+    [
+      { type: 'dense', units: 3, initializer: { type: 'uniform', low: 0 } },
+      'layers[0].initializer.high: missing; expected a number',
+    ],
+  ])('say what is wrong with %j', (layer, message) => {
+    const input = { input: [4], layers: [layer] };
+    const { issues } = modelSchema.safeParse(input).error!;
+    expect(explainIssues(issues, modelSchema, input, 'model')).toContain(`model: ${message}`);
+  });
+
+  it.each([[[4, 4]], [[]], [[1, 2, 3, 4]], [[28, 28, 0]], [[2.5]], [4]])(
+    'refuse the input shape %j',
+    (input) => {
+      expect(modelSchema.safeParse({ input, layers: [{ type: 'flatten' }] }).success).toBe(false);
+    },
+  );
 
   it('know each layer by its own row', () => {
     for (const [type, row] of Object.entries(layerTable)) {
