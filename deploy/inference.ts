@@ -1,8 +1,6 @@
 // A checkpoint's model run forward over a split of a data set, in this process: metrics, and predictions batch by batch.
 
-import { differentiate } from '../src/autodiff/differentiate.ts';
 import type { Checkpoint } from '../src/checkpoint/state.ts';
-import { compileModel } from '../src/compile/compile.ts';
 import type { RunConfig } from '../src/config/schema.ts';
 import type { Dataset } from '../src/data/dataset.ts';
 import { checkFit } from '../src/data/fit.ts';
@@ -10,12 +8,12 @@ import type { CompiledModel } from '../src/engine/contract.ts';
 import type { Metrics } from '../src/engine/events.ts';
 import { totalReports } from '../src/engine/reports.ts';
 import { evaluationPlans } from '../src/engine/schedule.ts';
-import { flatVector, stateLayout } from '../src/engine/state.ts';
+import { flatVector } from '../src/engine/state.ts';
 import { LockstepError } from '../src/errors.ts';
 import type { BackendName } from '../src/kernels/backend.ts';
 import { selectBackend } from '../src/kernels/select.ts';
 import { buildModel } from '../src/nn/build.ts';
-import type { Model } from '../src/nn/model.ts';
+import { compileFor, modelOfRun, type RunModel } from '../worker/engine.ts';
 import { LanePool } from '../worker/lanes/lane-pool.ts';
 
 export interface PredictedBatch {
@@ -47,44 +45,44 @@ export interface InferenceResult {
 /** Throws LOCKSTEP_CHECKPOINT_MISMATCH, LOCKSTEP_DATA_INVALID or LOCKSTEP_MODEL_INVALID where things do not fit. */
 export async function inferCheckpoint(options: InferenceOptions): Promise<InferenceResult> {
   const { config, dataset, split } = options;
-  const model = buildModel(config.model, { loss: config.loss, metrics: config.metrics });
-  checkFit(dataset, { ...model, loss: config.loss });
+  const run = modelToInfer(config, dataset);
   const { samples } = dataset[split];
   if (samples === 0) {
     throw new LockstepError('LOCKSTEP_DATA_INVALID', `the data has no ${split} samples; try --split train`);
   }
-  const compiled = compileForOneProcess(config, model, options.threads);
+  const { shards } = config;
+  const lanes = Math.min(options.threads, shards);
+  const compiled = compileFor(run, {
+    shards,
+    firstShard: 0,
+    endShard: shards,
+    boundaries: [0, shards],
+    lanes,
+  });
   const { backend } = selectBackend(options.backend);
-  const pool = await LanePool.create({ compiled, backend: backend.name, variant: backend.variant, dataset });
+  const pool = await LanePool.create({ compiled, backend, splits: dataset });
   try {
-    loadState(pool, options.checkpoint, model, config);
+    loadWeights(pool, options.checkpoint, run);
     return { metrics: await runBatches(pool, options, compiled, samples), samples };
   } finally {
     await pool.close();
   }
 }
 
-function compileForOneProcess(config: RunConfig, model: Model, threads: number): CompiledModel {
-  const { shards } = config;
-  return compileModel({
-    model,
-    training: differentiate(model.graph),
-    optimizer: config.optimizer,
-    clipNorm: config.clipNorm,
-    batch: config.batch,
-    assignment: {
-      shards,
-      firstShard: 0,
-      endShard: shards,
-      boundaries: [0, shards],
-      lanes: Math.min(threads, shards),
-    },
-    tables: 1,
+/** The data may have fewer classes than the data it was trained on, or no targets at all. */
+function modelToInfer(config: RunConfig, dataset: Dataset): RunModel {
+  const { loss, metrics } = config;
+  const { outputSize, targetSize, inputShape } = buildModel(config.model, { loss, metrics });
+  checkFit(dataset, { outputSize, targetSize, inputShape, loss });
+  return modelOfRun(config, {
+    inputShape,
+    targetSize,
+    classes: loss === 'softmaxCrossEntropy' ? outputSize : 0,
   });
 }
 
-function loadState({ memory }: LanePool, checkpoint: Checkpoint, model: Model, config: RunConfig): void {
-  for (const section of stateLayout(model, config.optimizer).sections) {
+function loadWeights({ memory }: LanePool, checkpoint: Checkpoint, { layout }: RunModel): void {
+  for (const section of layout.sections) {
     if (section.kind === 'parameters') memory.parameters.set(flatVector(checkpoint.parameters, section));
     if (section.kind === 'statistics') memory.statistics.set(flatVector(checkpoint.statistics, section));
   }
@@ -100,7 +98,7 @@ async function runBatches(
   let firstSample = 0;
   for (const plan of evaluationPlans(samples, config.batch)) {
     const rows = pool.memory.writeStepTable(0, plan);
-    await pool.run(compiled.evaluate, 0, { gather: split }, () => undefined);
+    await pool.run(compiled.evaluate, 0, { gather: split });
     totalReports(pool.memory.readReports(0), config.shards).forEach((total, report) => {
       totals[report]! += total;
     });
