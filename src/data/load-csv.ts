@@ -27,7 +27,10 @@ interface ParsedRecord {
 }
 
 /** The lines of a CSV file, split at their commas; the first names the columns. */
-export async function readRecords(directory: string, name: string): Promise<{ file: string; records: CsvRecord[] }> {
+export async function readRecords(
+  directory: string,
+  name: string,
+): Promise<{ file: string; records: CsvRecord[] }> {
   const { parse } = await import('csv-parse/sync');
   const { file, bytes } = await readDataFile(directory, name);
   const options = { bom: true, info: true, trim: true, skip_empty_lines: true, relax_column_count: true };

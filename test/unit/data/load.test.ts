@@ -153,7 +153,9 @@ describe('made by the program', () => {
   test('digits: pinned, so that every machine trains on the same data', async () => {
     const dataset = await load({ kind: 'digits', train: 100, test: 20 });
     expect(dataset).toMatchObject({ inputShape: [28, 28, 1], targetSize: 1, classes: 10 });
-    expect(dataset.sha256).toMatchInlineSnapshot(`"797be1c82a57da523fae7109d2afcaa26df09e087ecc7def30a35f99b50ce9f7"`);
+    expect(dataset.sha256).toMatchInlineSnapshot(
+      `"797be1c82a57da523fae7109d2afcaa26df09e087ecc7def30a35f99b50ce9f7"`,
+    );
   });
 });
 

@@ -1,0 +1,67 @@
+// Writes a file so that it is there whole or not at all, whatever happens (I/O): temporary file in the same directory,
+// fsync, rename, fsync of the directory. A failed fsync ends the write and is never retried: after it, nobody knows what
+// is on the disk.
+
+import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { LockstepError } from '../errors.ts';
+
+const remedies: Readonly<Record<string, string>> = {
+  ENOSPC: 'no space is left; free some, or name another place with --out',
+  EDQUOT: 'the quota is used up; free some space, or name another place with --out',
+  EACCES: 'permission denied; name another place with --out',
+  EPERM: 'permission denied; name another place with --out',
+  EROFS: 'the file system is read-only; name another place with --out',
+  ENOTDIR: 'a part of the path is a file, not a directory; name another place with --out',
+  EEXIST: 'a file is where a directory is needed; name another place with --out',
+};
+
+function cannotWrite(path: string, error: unknown): LockstepError {
+  const code = (error as NodeJS.ErrnoException).code ?? String(error);
+  return new LockstepError('LOCKSTEP_FILE_SYSTEM', `${path}: cannot be written: ${remedies[code] ?? code}`, {
+    cause: error,
+  });
+}
+
+/** Name of a file while it is being written; a crash may leave one behind. */
+export const temporaryPattern = /\.\d+\.tmp$/;
+
+/** @throws LockstepError LOCKSTEP_FILE_SYSTEM; the file that was there before is then still there */
+export async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    const file = await open(temporary, 'w');
+    try {
+      await file.writeFile(bytes);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+    await syncDirectory(dirname(path));
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => undefined);
+    throw cannotWrite(path, error);
+  }
+}
+
+/** Makes a directory and those above it, durably. */
+export async function makeDirectory(path: string): Promise<void> {
+  try {
+    const first = await mkdir(path, { recursive: true });
+    if (first !== undefined) await syncDirectory(dirname(first));
+  } catch (error) {
+    throw cannotWrite(path, error);
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  // Windows has no fsync of directories; its renames are journalled.
+  if (process.platform === 'win32') return;
+  const directory = await open(path, 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
