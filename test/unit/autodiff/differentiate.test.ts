@@ -1,3 +1,6 @@
+// Differentiation: graphs with their backward half as golden texts, and what must hold of any of them. That the rules are
+// right is shown by central differences (test/conformance/gradients.test.ts).
+
 import { describe, expect, it } from 'vitest';
 import { differentiate } from '../../../src/autodiff/differentiate.ts';
 import { printGraph } from '../../../src/ir/print.ts';

@@ -1,3 +1,5 @@
+// The verifier finds each way in which a graph can be illegal; shape rules refuse operands that do not fit.
+
 import { describe, expect, it } from 'vitest';
 import { differentiate } from '../../../src/autodiff/differentiate.ts';
 import type { TrainingGraph, Value } from '../../../src/ir/graph.ts';

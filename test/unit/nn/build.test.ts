@@ -1,3 +1,5 @@
+// Models from descriptions: names, shapes, tensors, and what a user is told about each mistake.
+
 import { describe, expect, it } from 'vitest';
 import { explainIssues } from '../../../src/config/issues.ts';
 import { LockstepError } from '../../../src/errors.ts';

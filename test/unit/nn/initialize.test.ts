@@ -1,3 +1,5 @@
+// Initial values: their distributions, and what they depend on.
+
 import { describe, expect, it } from 'vitest';
 import type { Initializer } from '../../../src/ir/graph.ts';
 import { initialValues } from '../../../src/nn/initialize.ts';

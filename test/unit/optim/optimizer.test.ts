@@ -1,3 +1,5 @@
+// Optimizers as data: defaults, what their kernels are given, decay by role, bias corrections.
+
 import { describe, expect, it } from 'vitest';
 import { kernels } from '../../../src/kernels/kernel-list.ts';
 import {

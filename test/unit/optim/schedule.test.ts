@@ -1,3 +1,5 @@
+// Learning rates at chosen steps of each schedule.
+
 import { describe, expect, it } from 'vitest';
 import { integerPower } from '../../../src/optim/power.ts';
 import { learningRateAt, learningRateSchema } from '../../../src/optim/schedule.ts';
