@@ -31,9 +31,12 @@ const fields = {
   results: field('resultsOffset'),
 };
 
-/** Lets every lane out of the barriers for good: one has failed. The arena's contents are lost. */
-export function abortLanes(ints: Int32Array): void {
-  Atomics.store(ints, ints[arenaHeaderFields.indexOf('barrierOffset')]! + barrierAbortWord, 1);
+/** Lets every lane out of the barriers for good: one has failed. The arena's contents are lost. Returns whether this was
+    the first failure; what fails after it may be its consequence. */
+export function abortLanes(ints: Int32Array): boolean {
+  return (
+    0 === Atomics.exchange(ints, ints[arenaHeaderFields.indexOf('barrierOffset')]! + barrierAbortWord, 1)
+  );
 }
 
 export class Lane {

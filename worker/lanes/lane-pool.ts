@@ -136,7 +136,8 @@ export class LanePool {
     try {
       const runs = Array.from({ length: lanes }, (_, lane) => this.#pool.run({ ...task, lane } as LaneTask));
       const reports = await Promise.all(runs);
-      const failure = reports.find(({ error }) => error)?.error;
+      const failures = reports.flatMap(({ error }) => error ?? []);
+      const failure = failures.find(({ first }) => first) ?? failures[0];
       if (failure) throw new LockstepError(failure.code, failure.message);
       this.#state = 'idle';
       return reports;

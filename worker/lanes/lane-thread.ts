@@ -19,9 +19,9 @@ export function runLane(task: LaneTask): LaneReport {
     return { applied: perform(task), error: null };
   } catch (error) {
     const attached = lanes.get(task.lane);
-    if (attached) abortLanes(attached.runner.arena.ints);
+    const first = attached ? abortLanes(attached.runner.arena.ints) : true;
     const code = error instanceof LockstepError ? error.code : 'LOCKSTEP_WORKER_FAILED';
-    return { applied: 0, error: { code, message: (error as Error).message } };
+    return { applied: 0, error: { code, message: (error as Error).message, first } };
   }
 }
 

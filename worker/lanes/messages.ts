@@ -38,5 +38,5 @@ export type LaneTask =
 export interface LaneReport {
   /** Steps applied, for `alone`. */
   readonly applied: number;
-  readonly error: { readonly code: ErrorCode; readonly message: string } | null;
+  readonly error: { readonly code: ErrorCode; readonly message: string; readonly first: boolean } | null;
 }

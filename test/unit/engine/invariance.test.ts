@@ -8,50 +8,12 @@ import type { Backend } from '../../../src/kernels/backend.ts';
 import { nativeBackend } from '../../../src/kernels/native/backend.ts';
 import { referenceBackend } from '../../../src/kernels/reference/backend.ts';
 import { optimizerSchema } from '../../../src/optim/optimizer.ts';
+import { cnn, mlp } from './jobs.ts';
 import { classSamples } from './samples.ts';
 import { evenBoundaries, type Job, World } from './world.ts';
 
 const samples = 45;
 const steps = 20;
-
-const cnn: Job = {
-  model: {
-    input: [6, 6, 2],
-    layers: [
-      { type: 'conv2d', filters: 5, kernel: 3 },
-      { type: 'batchNorm' },
-      { type: 'relu' },
-      { type: 'maxPool' },
-      { type: 'conv2d', filters: 3, kernel: 2, padding: 'valid' },
-      { type: 'batchNorm', sync: 'shard' },
-      { type: 'relu' },
-      { type: 'flatten' },
-      { type: 'dropout', rate: 0.3 },
-      { type: 'dense', units: 7 },
-      { type: 'relu' },
-      { type: 'dense', units: 3 },
-    ],
-  },
-  options: { loss: 'softmaxCrossEntropy', metrics: ['accuracy'] },
-  optimizer: { type: 'adamW', learningRate: 0.01 },
-  clipNorm: 0.5,
-  batch: 20,
-  shards: 8,
-  seed: 3,
-  bucketBytes: 400,
-};
-
-const mlp: Job = {
-  model: {
-    input: [72],
-    layers: [{ type: 'dense', units: 16 }, { type: 'relu' }, { type: 'dense', units: 3 }],
-  },
-  options: { loss: 'softmaxCrossEntropy', metrics: ['accuracy'] },
-  optimizer: { type: 'momentum', learningRate: 0.1 },
-  batch: 15,
-  shards: 8,
-  seed: 5,
-};
 
 function train(job: Job, boundaries: readonly number[], backend: Backend) {
   const splits = classSamples(samples, 72, 3);

@@ -1,0 +1,163 @@
+// The lanes in real threads (from dist/): any number of lanes ends with the bytes of the calling thread, events come while
+// lanes go on, and a lane that fails is an error, never a hang.
+
+import { afterEach, describe, expect, it } from 'vitest';
+import { compileModel } from '../../../../src/compile/compile.ts';
+import type { CompiledModel } from '../../../../src/engine/contract.ts';
+import type { EngineMemory } from '../../../../src/engine/memory.ts';
+import { StepSchedule } from '../../../../src/engine/schedule.ts';
+import type { Backend } from '../../../../src/kernels/backend.ts';
+import { nativeBackend } from '../../../../src/kernels/native/backend.ts';
+import { referenceBackend } from '../../../../src/kernels/reference/backend.ts';
+import { wasmBackend } from '../../../../src/kernels/wasm/backend.ts';
+import { initialValues } from '../../../../src/nn/initialize.ts';
+import { LanePool } from '../../../../worker/lanes/lane-pool.ts';
+import { cnn, mlp } from '../../engine/jobs.ts';
+import { classSamples } from '../../engine/samples.ts';
+import { type Job, prepare, World } from '../../engine/world.ts';
+
+const samples = 45;
+const steps = 20;
+const splits = classSamples(samples, 72, 3);
+const open: LanePool[] = [];
+
+afterEach(async () => {
+  for (const pool of open.splice(0)) await pool.close();
+});
+
+function compile(job: Job, lanes: number, endShard = job.shards): CompiledModel {
+  const { shards, batch, clipNorm, bucketBytes } = job;
+  const boundaries = endShard === shards ? [0, shards] : [0, endShard, shards];
+  const assignment = { shards, firstShard: 0, endShard, boundaries, lanes };
+  return compileModel({ ...prepare(job), clipNorm, batch, bucketBytes, assignment });
+}
+
+async function openPool(job: Job, compiled: CompiledModel, backend: Backend): Promise<LanePool> {
+  const pool = await LanePool.create({ compiled, backend, splits });
+  open.push(pool);
+  const { model } = prepare(job);
+  pool.memory.setParameters(initialValues(model.parameters, job.seed));
+  pool.memory.setStatistics(initialValues(model.statistics, job.seed));
+  return pool;
+}
+
+const scheduleOf = (job: Job): StepSchedule =>
+  new StepSchedule({ ...job, samples, optimizer: prepare(job).optimizer });
+
+const stateOf = ({ parameters, statistics, slots }: EngineMemory): string =>
+  [parameters, statistics, ...slots]
+    .map((flat) => Buffer.from(Float32Array.from(flat).buffer).toString('base64'))
+    .join();
+
+function trainInline(job: Job, backend: Backend): string {
+  const world = new World(job, [0, job.shards], backend, splits);
+  const schedule = scheduleOf(job);
+  for (let step = 1; step <= steps; step += 1) world.step(schedule.at(step));
+  return stateOf(world.workers[0]!.memory);
+}
+
+const backends: [string, () => Backend][] = [
+  ['reference', () => referenceBackend(32)],
+  ['native', () => nativeBackend()],
+  ['wasm', () => wasmBackend()],
+];
+
+const isAvailable = (backendOf: () => Backend): boolean => {
+  try {
+    backendOf();
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+for (const [name, backendOf] of backends) {
+  describe.skipIf(!isAvailable(backendOf))(`lanes on the ${name} backend`, () => {
+    it.each([
+      ['mlp', mlp],
+      ['cnn', cnn],
+    ])('%s: 1, 2 and 3 lanes end with the bytes of the calling thread', async (_, job) => {
+      const backend = backendOf();
+      const expected = trainInline(job, backend);
+      for (const lanes of [1, 2, 3]) {
+        const pool = await openPool(job, compile(job, lanes), backend);
+        const schedule = scheduleOf(job);
+        const { count } = pool.memory.compiled.tables;
+        for (let step = 1; step <= steps; step += count) {
+          const ahead = Math.min(count, steps + 1 - step);
+          for (let i = 0; i < ahead; i += 1) pool.memory.writeStepTable(i, schedule.at(step + i));
+          expect(await pool.runAlone(0, ahead)).toBe(ahead);
+        }
+        expect(stateOf(pool.memory)).toBe(expected);
+      }
+    });
+  });
+}
+
+describe('a pool', () => {
+  it('runs the segments of a step one by one, with peers, and tells events in order', async () => {
+    const compiled = compile(cnn, 2, 5);
+    const pool = await openPool(cnn, compiled, referenceBackend(32));
+    pool.memory.writeStepTable(0, scheduleOf(cnn).at(1));
+    const heard: string[] = [];
+    for (const [index, segment] of compiled.step.entries()) {
+      await pool.run(segment, 0, { gather: index === 0 ? 'train' : null }, (event) => {
+        heard.push(event.kind === 'emit' ? `emit ${event.bucket}` : `exchange ${event.exchange}`);
+      });
+    }
+    const expected = compiled.step.flatMap(({ stretches }) =>
+      stretches.flatMap(({ event }) =>
+        event ? [event.kind === 'emit' ? `emit ${event.bucket}` : `exchange ${event.exchange}`] : [],
+      ),
+    );
+    expect(heard).toEqual(expected);
+    expect(heard.filter((event) => event.startsWith('emit'))).toHaveLength(compiled.buckets.length);
+  });
+
+  it('evaluates: the prediction lies in the output, the reports by shard', async () => {
+    const compiled = compile(mlp, 2);
+    const pool = await openPool(mlp, compiled, referenceBackend(32));
+    const rows = pool.memory.writeStepTable(0, {
+      ...scheduleOf(mlp).at(1),
+      sampleIds: Uint32Array.from({ length: 11 }, (_, i) => i),
+    });
+    await pool.run(compiled.evaluate, 0, { gather: 'test' });
+    expect(rows).toBe(11);
+    const prediction = pool.memory.output.subarray(0, rows * 3);
+    expect(prediction.every((value) => Number.isFinite(value) && value !== 0)).toBe(true);
+    const losses = pool.memory.readReports(0).filter((_, i) => i % 2 === 0);
+    expect(losses.reduce((sum, loss) => sum + loss, 0) / rows).toBeGreaterThan(0.3);
+  });
+
+  it('applies no step whose loss is not finite, and none after it', async () => {
+    const pool = await openPool(mlp, compile(mlp, 2), referenceBackend(32));
+    const schedule = scheduleOf(mlp);
+    for (let i = 0; i < 3; i += 1) {
+      const plan = schedule.at(i + 1);
+      pool.memory.writeStepTable(i, i === 0 ? { ...plan, learningRate: 1e38 } : plan);
+    }
+    expect(await pool.runAlone(0, 3)).toBe(1);
+    const losses = pool.memory.readReports(1).filter((_, i) => i % 2 === 0);
+    expect(losses.every(Number.isFinite)).toBe(false);
+  });
+
+  it('turns a failing lane into an error while the other lanes wait for it', async () => {
+    const compiled = compile(mlp, 3);
+    const pool = await openPool(mlp, compiled, referenceBackend(32));
+    pool.memory.writeStepTable(0, scheduleOf(mlp).at(1));
+    const table = pool.memory.tableAt(0);
+    // A first row far outside of the inputs for the last lane: its gathering throws.
+    const laneRows = pool.memory.arena.ints[table + 12]!;
+    pool.memory.arena.ints[laneRows + 3] = 2 ** 30;
+    await expect(pool.runAlone(0, 1)).rejects.toMatchObject({ code: 'LOCKSTEP_WORKER_FAILED' });
+    await expect(pool.runAlone(0, 1)).rejects.toMatchObject({ code: 'LOCKSTEP_INTERNAL' });
+  });
+
+  it('says at its start that a backend cannot be had', async () => {
+    const compiled = compile(mlp, 2);
+    const backend = { ...referenceBackend(32), name: 'native' as const, variant: 'sparc' };
+    await expect(LanePool.create({ compiled, backend, splits })).rejects.toMatchObject({
+      code: 'LOCKSTEP_BACKEND_UNAVAILABLE',
+    });
+  });
+});
