@@ -55,6 +55,8 @@ export const layouts = {
   /** Fewer samples than shards: some are empty. */
   few: stepLayout(3, 8),
   large: stepLayout(50, 5),
+  /** A deep tree that is not a power of two. */
+  many: stepLayout(45, 37),
   /** The second of three workers; its shards 2 .. 4 make two nodes. */
   middle: stepLayout(29, 8, [0, 2, 5, 8], 1),
   /** Five of eight shards, some of them empty. */
@@ -143,4 +145,10 @@ export function batteryCase<K extends KernelName>(
   options: CaseOptions = {},
 ): BatteryCase<K> {
   return { kernel, name: `${layout} ${name}`, layout: layouts[layout], args, ...options };
+}
+
+/** Elements of all blocks of a case. */
+export function caseSize(test: BatteryCase): number {
+  const blocks = Object.values(test.args).filter((value) => typeof value === 'object' && value !== null);
+  return blocks.reduce((sum, block) => sum + block.size, 0);
 }

@@ -14,6 +14,9 @@ const sizes: readonly (readonly [LayoutName, number, number])[] = [
   ['idle', 4, 5],
   ['large', 300, 40],
   ['large', 20, 130],
+  ['many', 9, 21],
+  ['uneven', 1100, 35],
+  ['uneven', 35, 1100],
 ];
 
 export const denseCases = {

@@ -24,6 +24,7 @@ const sizes: readonly (readonly [LayoutName, number, number])[] = [
   ['sparse', 2, 7],
   ['idle', 3, 4],
   ['large', 36, 32],
+  ['many', 3, 20],
 ];
 
 /** A mean well away from 0, where a naive variance would lose everything. */

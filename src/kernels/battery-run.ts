@@ -5,6 +5,7 @@ import { assert } from '../errors.ts';
 import type { Arena, Backend } from './backend.ts';
 import type { BatteryCase, Block, StepLayout } from './battery-case.ts';
 import { encodeInstruction, kernels } from './kernel-list.ts';
+import { scratchFloats } from './scratch.ts';
 import {
   arenaHeaderFields,
   arenaHeaderSize,
@@ -18,11 +19,12 @@ export const batteryMetrics = 2;
 
 const barrierSize = 64;
 const blocksSizeMax = 1 << 19;
-const scratchSize = 1 << 17;
 /** Floats between two blocks, which no kernel may touch. */
 const guard = 16;
 /** What outputs and guards hold beforehand; exact in float32. */
 const untouched = -12345.5;
+/** The words behind the last lane's scratch. */
+const scratchMark = 0x5ca7c4ed;
 
 export interface CaseResult {
   /** The output blocks one after another: floats (float64 from the float64 reference), and ints. */
@@ -165,7 +167,8 @@ function checkUntouched(
 
 /** An arena for all cases, and the function that runs one on it. */
 export function caseRunner(backend: Backend, lanes: number): (test: BatteryCase) => CaseResult {
-  const arena = backend.createArena(blocksSizeMax + lanes * scratchSize);
+  const scratchEnd = blocksSizeMax + lanes * scratchFloats;
+  const arena = backend.createArena(scratchEnd + guard);
   const runners = Array.from({ length: lanes }, (_, lane) => backend.attach(arena.handle, lane));
   const programOffset = arenaHeaderSize + barrierSize;
   const tableOffset = programOffset + 64;
@@ -173,11 +176,12 @@ export function caseRunner(backend: Backend, lanes: number): (test: BatteryCase)
   return (test) => {
     const active = test.oneLane ? runners.slice(0, 1) : runners;
     arena.ints.fill(0, 0, used);
+    arena.ints.fill(scratchMark, scratchEnd);
     arena.floats.fill(0, 0, used);
     const header = {
       lanes: active.length,
       scratchOffset: blocksSizeMax,
-      scratchSize,
+      scratchSize: scratchFloats,
       barrierOffset: arenaHeaderSize,
     };
     arena.ints.set(arenaHeaderFields.map((field) => header[field]));

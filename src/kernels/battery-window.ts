@@ -25,6 +25,8 @@ const shapes: readonly WindowShape[] = [
   { layout: 'idle', image: [4, 4, 2], kernel: [2, 2], stride: [2, 2], padding: [0, 0, 0, 0], filters: 3 },
   { layout: 'even', image: [5, 5, 34], kernel: [1, 1], stride: [2, 2], padding: [0, 0, 0, 0], filters: 40 },
   { layout: 'one', image: [12, 21, 32], kernel: [3, 3], stride: [1, 1], padding: [1, 1, 1, 1], filters: 70 },
+  { layout: 'many', image: [3, 3, 2], kernel: [2, 2], stride: [1, 1], padding: [0, 1, 0, 1], filters: 6 },
+  { layout: 'one', image: [40, 40, 32], kernel: [3, 3], stride: [1, 1], padding: [1, 1, 1, 1], filters: 4 },
 ];
 
 function geometry({ image, kernel, stride, padding }: WindowShape) {
@@ -60,6 +62,13 @@ function title({ image, kernel, stride, filters }: WindowShape): string {
   return `${image.join('x')} by ${kernel.join('x')} step ${stride.join('x')} to ${filters}`;
 }
 
+/** More terms to an output than any scratch holds at once. */
+// biome-ignore format: a table
+const deepShapes: readonly WindowShape[] = [
+  { layout: 'one', image: [1, 1, 33000], kernel: [1, 1], stride: [1, 1], padding: [0, 0, 0, 0], filters: 2 },
+  { layout: 'one', image: [1, 1, 2], kernel: [1, 1], stride: [1, 1], padding: [0, 0, 0, 0], filters: 33000 },
+];
+
 /** Pooling: no window may lie in the padding alone. */
 const pools = shapes.filter((shape) => {
   const covered = ([kernel, before, after]: readonly number[]) => Math.max(before!, after!) < kernel!;
@@ -68,7 +77,7 @@ const pools = shapes.filter((shape) => {
 });
 
 export const windowCases = {
-  convForward: shapes.map((shape, i) => {
+  convForward: [...shapes, ...deepShapes].map((shape, i) => {
     const { window, pixels, positions } = geometry(shape);
     const { rows } = layouts[shape.layout];
     return batteryCase('convForward', title(shape), shape.layout, {
@@ -82,7 +91,7 @@ export const windowCases = {
     });
   }),
 
-  convInputGradient: shapes.map((shape, i) => {
+  convInputGradient: [...shapes, ...deepShapes].map((shape, i) => {
     const { window, pixels, positions } = geometry(shape);
     const { rows } = layouts[shape.layout];
     return batteryCase('convInputGradient', title(shape), shape.layout, {
@@ -95,7 +104,7 @@ export const windowCases = {
     });
   }),
 
-  convWeightGradient: shapes.map((shape) => {
+  convWeightGradient: [...shapes, ...deepShapes].map((shape) => {
     const { window, pixels, positions } = geometry(shape);
     const { rows, ownNodes } = layouts[shape.layout];
     const stride = shape.kernel[0] * shape.kernel[1] * window.channels * shape.filters + 16;
@@ -124,11 +133,14 @@ export const windowCases = {
     const { window, pixels, positions } = geometry(shape);
     const { rows } = layouts[shape.layout];
     const outputs = rows * positions * window.channels;
+    const tapsOf: number[][] = [];
     return batteryCase('maxPoolBackward', `${title(shape)}${i % 2 ? ' relu' : ''}`, shape.layout, {
       dx: output(rows * pixels),
       dy: input(outputs),
       choice: input(outputs, (u, output) => {
-        const taps = tapsInside(window, Math.floor(output / window.channels) % positions);
+        const position = Math.floor(output / window.channels) % positions;
+        tapsOf[position] ??= tapsInside(window, position);
+        const taps = tapsOf[position];
         return taps[Math.floor(u * taps.length)]!;
       }),
       y: input(outputs, rectified),

@@ -3,6 +3,7 @@
 import type { Backend } from '../../src/kernels/backend.ts';
 import { nativeBackend } from '../../src/kernels/native/backend.ts';
 import { referenceBackend } from '../../src/kernels/reference/backend.ts';
+import { wasmBackend } from '../../src/kernels/wasm/backend.ts';
 
 export interface Candidate {
   readonly name: string;
@@ -13,21 +14,9 @@ export interface Candidate {
   readonly reason: string;
 }
 
-/** Loaded by name, so that a tree without it still compiles. */
-const wasmModule = '../../src/kernels/wasm/backend.ts';
-
-async function wasmBackend(variant: 'relaxed' | 'strict'): Promise<Backend> {
-  const loaded = (await import(wasmModule)) as { wasmBackend(variant: 'relaxed' | 'strict'): Backend };
-  return loaded.wasmBackend(variant);
-}
-
-async function candidate(
-  name: string,
-  family: Candidate['family'],
-  load: () => Backend | Promise<Backend>,
-): Promise<Candidate> {
+function candidate(name: string, family: Candidate['family'], load: () => Backend): Candidate {
   try {
-    const backend = await load();
+    const backend = load();
     backend.createArena(1024);
     return { name, family, backend, reason: '' };
   } catch (error) {
@@ -35,7 +24,7 @@ async function candidate(
   }
 }
 
-export const candidates: readonly Candidate[] = await Promise.all([
+export const candidates: readonly Candidate[] = [
   candidate('native avx512', 'fused', () => nativeBackend('avx512')),
   candidate('native avx2', 'fused', () => nativeBackend('avx2')),
   candidate('native neon', 'fused', () => nativeBackend('neon')),
@@ -43,4 +32,4 @@ export const candidates: readonly Candidate[] = await Promise.all([
   candidate('wasm relaxed', 'fused', () => wasmBackend('relaxed')),
   candidate('wasm strict', 'strict', () => wasmBackend('strict')),
   candidate('reference float32', 'reference', () => referenceBackend(32)),
-]);
+];
