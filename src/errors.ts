@@ -32,6 +32,8 @@ export const errorCodes = {
   LOCKSTEP_PEER_LOST: { fault: 'remote', exitCode: 3 },
   LOCKSTEP_WORKER_FAILED: { fault: 'world', exitCode: 3 },
   LOCKSTEP_DATA_MISMATCH: { fault: 'remote', exitCode: 1 },
+  LOCKSTEP_WEIGHTS_DIFFER: { fault: 'world', exitCode: 1 },
+  LOCKSTEP_STOPPED: { fault: 'usage', exitCode: 3 },
   LOCKSTEP_NOT_FINITE: { fault: 'training', exitCode: 1 },
   LOCKSTEP_INTERNAL: { fault: 'bug', exitCode: 1 },
 } as const satisfies Record<string, ErrorRow>;
@@ -56,4 +58,22 @@ export class LockstepError extends Error {
 /** Our own invariants: a failure here is a bug of this project, never the user's. */
 export function assert(condition: boolean, what: string): asserts condition {
   if (!condition) throw new LockstepError('LOCKSTEP_INTERNAL', `internal error, please report it: ${what}`);
+}
+
+/**
+ * Any caught value as the program's error: itself, one that names a code of ours (the protocol's), or a bug of ours.
+ */
+export function asLockstepError(error: unknown): LockstepError {
+  if (error instanceof LockstepError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  if (
+    error instanceof Error &&
+    'programCode' in error &&
+    Object.hasOwn(errorCodes, String(error.programCode))
+  ) {
+    return new LockstepError(error.programCode as ErrorCode, message, { cause: error });
+  }
+  return new LockstepError('LOCKSTEP_INTERNAL', `internal error, please report it: ${message}`, {
+    cause: error,
+  });
 }

@@ -1,14 +1,139 @@
-// The engine's functions that the command line runs on, put together.
+// The functions behind train, coordinator and worker (I/O): coordinator and workers put together.
 
-import { LockstepError } from '../../src/errors.ts';
-import type { RunApi } from './run-api.ts';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { listenForWorkers, openRun } from '../../coordinator/serve.ts';
+import type { CoordinatorSession } from '../../coordinator/session.ts';
+import { memoryPair } from '../../proto/transport/link.ts';
+import { Token } from '../../proto/transport/token.ts';
+import type { RunEvent, RunResult } from '../../src/engine/events.ts';
+import { asLockstepError, LockstepError } from '../../src/errors.ts';
+import { joinRun, runInProcess } from '../../worker/run.ts';
+import { startLocalWorkers } from '../launch/local-workers.ts';
+import type {
+  CoordinatorOptions,
+  OnEvent,
+  RunApi,
+  TrainOptions,
+  WorkerOptions,
+  WorkerResult,
+} from './run-api.ts';
 
-function missing(): never {
-  throw new LockstepError('LOCKSTEP_INTERNAL', 'the run functions are not wired in this build');
+const notice = (onEvent: OnEvent, message: string): void =>
+  onEvent({ event: 'notice', message } satisfies RunEvent);
+
+async function trainCluster(options: TrainOptions): Promise<RunResult> {
+  const session = await openRun(options);
+  options.signal.onStop(() => session.stop());
+  return options.workers === 0 ? trainHere(options, session) : trainWithProcesses(options, session);
 }
 
-export const runFunctions: RunApi = {
-  trainCluster: async () => missing(),
-  serveCoordinator: async () => missing(),
-  runWorker: async () => missing(),
-};
+/** Coordinator and the only worker in this process. */
+async function trainHere(
+  { threads, backend, dataset, onEvent }: TrainOptions,
+  session: CoordinatorSession,
+): Promise<RunResult> {
+  const pair = memoryPair();
+  session.accept(pair.coordinator);
+  const worker = runInProcess({
+    link: pair.worker,
+    threads,
+    backend,
+    dataset,
+    onNotice: (line) => notice(onEvent, line),
+  });
+  const [result, ended] = await Promise.allSettled([
+    session.result,
+    worker.catch((error: unknown) => {
+      // What the worker could not tell the coordinator: it never got as far as to say hello.
+      const { code, message } = asLockstepError(error);
+      session.fail(code, message);
+      throw error;
+    }),
+  ]);
+  if (result.status === 'fulfilled' && ended.status === 'fulfilled') return result.value;
+  throw result.status === 'rejected' ? result.reason : (ended as PromiseRejectedResult).reason;
+}
+
+async function trainWithProcesses(options: TrainOptions, session: CoordinatorSession): Promise<RunResult> {
+  const { workers, threads, backend, onEvent } = options;
+  const token = Token.generate();
+  const listener = await listenForWorkers(session, { host: '127.0.0.1', port: 0, token, insecure: false });
+  const processes = startLocalWorkers({
+    count: workers,
+    joinUrl: `ws://127.0.0.1:${listener.port}`,
+    token: token.reveal(),
+    threads,
+    backend,
+    onLine: (worker, line) => notice(onEvent, `worker ${worker}: ${line}`),
+    onExit: ({ worker, code, signal, lastLine }) => {
+      if (code === 0) return;
+      const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
+      const text = lastLine.replace(/^error: /, '');
+      session.fail(
+        'LOCKSTEP_WORKER_FAILED',
+        `worker process ${worker} ended with ${how}${text && `: ${text}`}`,
+      );
+    },
+  });
+  try {
+    const result = await session.result;
+    await processes.ended;
+    return result;
+  } finally {
+    await processes.stop();
+    await listener.close();
+  }
+}
+
+async function serveCoordinator(options: CoordinatorOptions): Promise<RunResult> {
+  const { listen, insecure, out, signal, onEvent } = options;
+  const session = await openRun(options);
+  const token = options.token === undefined ? Token.generate() : parseToken(options.token);
+  const listener = await listenForWorkers(session, { ...listen, token, insecure });
+  const url = `ws://${listen.host}:${listener.port}`;
+  onEvent({ event: 'listening', url });
+  if (options.token === undefined) {
+    const file = writeToken(out, token);
+    notice(
+      onEvent,
+      `no token was given, so one was made; workers join by: lockstep worker --join ${url} --token-file ${file}`,
+    );
+  }
+  signal.onStop(() => session.stop());
+  try {
+    return await session.result;
+  } finally {
+    await listener.close();
+  }
+}
+
+/** Readable by this user alone. */
+function writeToken(out: string, token: Token): string {
+  const file = join(out, 'token');
+  mkdirSync(out, { recursive: true });
+  writeFileSync(file, `${token.reveal()}\n`, { mode: 0o600 });
+  chmodSync(file, 0o600);
+  return file;
+}
+
+function parseToken(text: string): Token {
+  try {
+    return Token.parse(text, 'LOCKSTEP_TOKEN or the token file');
+  } catch (error) {
+    throw asLockstepError(error);
+  }
+}
+
+async function runWorker(options: WorkerOptions): Promise<WorkerResult> {
+  if (options.token === undefined) {
+    throw new LockstepError(
+      'LOCKSTEP_UNAUTHORIZED',
+      'a worker needs the token of its coordinator: give --token-file FILE, or set LOCKSTEP_TOKEN',
+    );
+  }
+  const { onEvent } = options;
+  return joinRun({ ...options, token: parseToken(options.token), onNotice: (line) => notice(onEvent, line) });
+}
+
+export const runFunctions: RunApi = { trainCluster, serveCoordinator, runWorker };

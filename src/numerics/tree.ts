@@ -12,6 +12,11 @@ export function shardStart(shard: number, rows: number, shards: number): number 
   return Math.floor((shard * rows) / shards);
 }
 
+/** First shard of each of `workers` workers, and `shards` at the end: contiguous, as even as can be. */
+export function shardBoundaries(workers: number, shards: number): number[] {
+  return Array.from({ length: workers + 1 }, (_, rank) => shardStart(rank, shards, workers));
+}
+
 /** Where node(lo, hi) splits: lo + the largest power of two below hi - lo. */
 export function splitOf(lo: number, hi: number): number {
   let half = 1;

@@ -1,6 +1,6 @@
 // I/O: where the package lies on disk, from source and from dist alike.
 
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { assert } from '../errors.ts';
@@ -14,4 +14,10 @@ export function packageRoot(): string {
     directory = parent;
   }
   return directory;
+}
+
+/** The version in package.json. */
+export function packageVersion(): string {
+  const text = readFileSync(join(packageRoot(), 'package.json'), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
 }

@@ -112,12 +112,36 @@ static void pack_panel_transposed(float *to, const float *from, intptr_t ld, int
   }
 }
 
-/* A block of `columns` columns as panels, each depth * panel_pitch floats long. */
+/* A block of `columns` columns as panels, each depth * panel_pitch floats long. Whole panels are filled side by side, so
+   that memory is read in long rows. */
 static void pack_block(float *to, const float *from, intptr_t ld, int transposed, int depth, int columns) {
-  for (int n = 0; n < columns; n += TILE_COLUMNS) {
+  int n = 0;
+  if (!transposed) {
+    const int whole = columns / TILE_COLUMNS;
+    const intptr_t panel = (intptr_t)TILE_COLUMNS * depth;
+    for (int k = 0; k < depth; k++) {
+      const float *row = from + k * ld;
+      float *out = to + k * TILE_COLUMNS;
+      for (int i = 0; i < whole; i++, row += TILE_COLUMNS, out += panel) {
+        UNROLL for (int v = 0; v < TILE_VECTORS; v++) v_store(out + v * VW, v_load(row + v * VW));
+      }
+    }
+    n = whole * TILE_COLUMNS;
+  }
+  for (; n < columns; n += TILE_COLUMNS) {
     const int width = min_int(TILE_COLUMNS, columns - n);
     if (transposed) pack_panel_transposed(to + (intptr_t)n * depth, from + n * ld, ld, depth, width);
     else pack_panel(to + (intptr_t)n * depth, from + n, ld, depth, width);
   }
+}
+
+/* to[k][columns] = from[k * ld + m], m < columns <= TILE_ROWS: the rows of a tile whose k are rows in memory. Whole vectors
+   are copied wherever what follows in memory is a row of `from`; `to` has room for a vector more. */
+static void pack_columns(float *to, const float *from, intptr_t ld, int depth, int columns) {
+  for (int k = 0; k < depth - 1; k++, from += ld, to += columns) {
+    if (ld < TILE_ROWS + VW) copy_floats(to, from, columns);
+    else UNROLL for (int i = 0; i < TILE_ROWS; i += VW) v_store(to + i, v_load(from + i));
+  }
+  if (depth > 0) copy_floats(to, from, columns);
 }
 #endif

@@ -3,7 +3,7 @@
 #ifndef LOCKSTEP_GEMM_WEIGHT_H
 #define LOCKSTEP_GEMM_WEIGHT_H
 #include "conv_weight.h"
-#include "gemm_pack.h"
+#include "gemm_dense.h"
 
 /* A tile of the weight gradient: a[rows, lda] and b[rows, ldb] packed, out at record 0. */
 typedef struct {
@@ -19,6 +19,7 @@ typedef struct {
 INLINE void tree_tile_compute(const int rows, const int vectors, const TreeTile *t) {
   vf acc[TILE_ROWS][TILE_VECTORS];
   int depth = 0;
+  UNROLL FOR_TILE __builtin_prefetch(t->out + m * t->ldc + v * VW, 1);
   for (int s = 0; s < t->shards; s++) {
     const int from = t->shard_rows[s], to = t->shard_rows[s + 1];
     tile_zero(rows, vectors, acc);
@@ -73,7 +74,7 @@ static void kernel_denseWeightGradient(const Context *c, const denseWeightGradie
   }
   const Region region = lane_region(c, inputs, outputs, 1);
   const int height = region.row_to - region.row_from, tiles = ceil_div(height, TILE_ROWS);
-  const int block = min_int(panels, max_int(4, 64 * 1024 / max_int(rows * TILE_COLUMNS, 1))) * TILE_COLUMNS;
+  const int block = min_int(panels, max_int(4, PACKED_BLOCK / max_int(rows * TILE_COLUMNS, 1))) * TILE_COLUMNS;
   float *stack = c->scratch, *a_panel = stack + levels * STACK_LEVEL;
   float *packed = a_panel + ((intptr_t)rows * TILE_ROWS + 31) / 16 * 16;
   const float *x = at(c, a->x), *dy = at(c, a->dy);
@@ -83,7 +84,7 @@ static void kernel_denseWeightGradient(const Context *c, const denseWeightGradie
     for (int i = 0; i < tiles; i++) {
       const int m = region.row_from + piece(i, tiles, height);
       const int width = region.row_from + piece(i + 1, tiles, height) - m;
-      for (int r = 0; r < rows; r++) copy_floats(a_panel + (intptr_t)r * width, x + (intptr_t)r * inputs + m, width);
+      pack_columns(a_panel, x + m, inputs, rows, width);
       for (int n = from; n < to; n += TILE_COLUMNS) {
         const int columns = min_int(TILE_COLUMNS, to - n);
         const TreeTile tile = {

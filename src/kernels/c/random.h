@@ -5,23 +5,28 @@
 
 enum { PURPOSE_DROPOUT = 1, PHILOX_BATCH = 16 };
 
-/* out[4 b + w] = word w of philox(key, (c0, c1, c2, first + b)), b < 16; the loops over b are for the compiler to vectorise */
-static void philox_batch(uint32_t key0, uint32_t key1, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t first, uint32_t *out) {
-  uint32_t x0[PHILOX_BATCH], x1[PHILOX_BATCH], x2[PHILOX_BATCH], x3[PHILOX_BATCH];
-  for (int b = 0; b < PHILOX_BATCH; b++) x0[b] = c0, x1[b] = c1, x2[b] = c2, x3[b] = first + (uint32_t)b;
-  for (int round = 0; round < 10; round++) {
-    for (int b = 0; b < PHILOX_BATCH; b++) {
-      uint64_t p0 = (uint64_t)0xD2511F53u * x0[b], p1 = (uint64_t)0xCD9E8D57u * x2[b];
-      x0[b] = (uint32_t)(p1 >> 32) ^ x1[b] ^ key0;
-      x2[b] = (uint32_t)(p0 >> 32) ^ x3[b] ^ key1;
-      x1[b] = (uint32_t)p1;
-      x3[b] = (uint32_t)p0;
+/* words[4 b + w] = word w of philox(key, (c0, c1, c2, first + b)), b < PHILOX_BATCH */
+static void philox_batch(uint32_t key0, uint32_t key1, uint32_t c0, uint32_t c1, uint32_t c2, uint32_t first, uint32_t *words) {
+  int32_t counters[PHILOX_BATCH], part[4][PHILOX_BATCH];
+  for (int b = 0; b < PHILOX_BATCH; b++) counters[b] = (int32_t)(first + (uint32_t)b);
+  for (int b = 0; b < PHILOX_BATCH; b += VW) {
+    vi x0 = vi_set1((int32_t)c0), x1 = vi_set1((int32_t)c1), x2 = vi_set1((int32_t)c2), x3 = vi_load(counters + b);
+    uint32_t k0 = key0, k1 = key1;
+    for (int round = 0; round < 10; round++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
+      vi high0, high1;
+      const vi low0 = vi_multiply_wide(x0, 0xD2511F53u, &high0), low1 = vi_multiply_wide(x2, 0xCD9E8D57u, &high1);
+      x0 = high1 ^ x1 ^ (int32_t)k0;
+      x2 = high0 ^ x3 ^ (int32_t)k1;
+      x1 = low1;
+      x3 = low0;
     }
-    key0 += 0x9E3779B9u;
-    key1 += 0xBB67AE85u;
+    vi_store(part[0] + b, x0);
+    vi_store(part[1] + b, x1);
+    vi_store(part[2] + b, x2);
+    vi_store(part[3] + b, x3);
   }
   for (int b = 0; b < PHILOX_BATCH; b++)
-    out[4 * b] = x0[b], out[4 * b + 1] = x1[b], out[4 * b + 2] = x2[b], out[4 * b + 3] = x3[b];
+    for (int w = 0; w < 4; w++) words[4 * b + w] = (uint32_t)part[w][b];
 }
 
 /* y[rows, size] = x * scale where kept, else 0 */

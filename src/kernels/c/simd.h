@@ -169,6 +169,39 @@ INLINE vf v_from_bits(vi a) { return (vf)a; }
 INLINE vi vi_set1(int32_t a) { return (vi){0} + a; }
 INLINE vi vi_equal(vi a, vi b) { return a == b; }
 #endif
+
+/* a * m as 64-bit products: the low words are returned, the high words go to *high. Unsigned. */
+INLINE vi vi_multiply_wide(vi a, uint32_t m, vi *high) {
+#if VW == 16
+  const __m512i by = _mm512_set1_epi32((int32_t)m);
+  const __m512i even = _mm512_mul_epu32((__m512i)a, by), odd = _mm512_mul_epu32(_mm512_srli_epi64((__m512i)a, 32), by);
+  *high = (vi)_mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd);
+  return (vi)_mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32));
+#elif VW == 8
+  const __m256i by = _mm256_set1_epi32((int32_t)m);
+  const __m256i even = _mm256_mul_epu32((__m256i)a, by), odd = _mm256_mul_epu32(_mm256_srli_epi64((__m256i)a, 32), by);
+  *high = (vi)_mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
+  return (vi)_mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
+#elif VW == 4 && defined(__wasm_simd128__)
+  const v128_t by = wasm_u32x4_splat(m);
+  const v128_t low = wasm_u64x2_extmul_low_u32x4((v128_t)a, by), upper = wasm_u64x2_extmul_high_u32x4((v128_t)a, by);
+  *high = (vi)wasm_i32x4_shuffle(low, upper, 1, 3, 5, 7);
+  return (vi)wasm_i32x4_shuffle(low, upper, 0, 2, 4, 6);
+#elif VW == 4
+  const uint32x2_t by = vdup_n_u32(m);
+  const uint32x4_t low = vreinterpretq_u32_u64(vmull_u32(vget_low_u32((uint32x4_t)a), by));
+  const uint32x4_t upper = vreinterpretq_u32_u64(vmull_u32(vget_high_u32((uint32x4_t)a), by));
+  *high = (vi)vuzp2q_u32(low, upper);
+  return (vi)vuzp1q_u32(low, upper);
+#else
+  const uint64_t product = (uint64_t)(uint32_t)a * m;
+  *high = (vi)(product >> 32);
+  return (vi)(uint32_t)product;
+#endif
+}
+INLINE void vi_store(int32_t *p, vi a) { v_store((float *)p, v_from_bits(a)); }
+INLINE vi vi_load(const int32_t *p) { return v_bits(v_load((const float *)p)); }
+
 INLINE vf v_abs(vf a) { return v_from_bits(v_bits(a) & 0x7fffffff); }
 INLINE vf v_negate(vf a) { return v_from_bits(v_bits(a) ^ (int32_t)0x80000000); }
 

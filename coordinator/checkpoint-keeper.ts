@@ -1,0 +1,117 @@
+// Snapshots that arrive in pieces become checkpoints, one after another (I/O through src/checkpoint/store.ts).
+// Training goes on meanwhile.
+
+import type { MessageOf } from '../proto/messages.ts';
+import { PieceAssembler } from '../proto/transport/bulk.ts';
+import type { Checkpoint, NamedTensor } from '../src/checkpoint/state.ts';
+import { writeCheckpoint } from '../src/checkpoint/store.ts';
+import type { Metrics } from '../src/engine/events.ts';
+import { flatVector, namedTensors, type StateSection } from '../src/engine/state.ts';
+import { assert } from '../src/errors.ts';
+import type { RunPlan } from './run-plan.ts';
+
+interface Snapshot {
+  readonly step: number;
+  readonly vectors: readonly Float32Array[];
+  readonly assembler: PieceAssembler;
+}
+
+export class CheckpointKeeper {
+  readonly #plan: RunPlan;
+  readonly #from: Checkpoint | null;
+  readonly #onWritten: (path: string, step: number) => void;
+  readonly #metrics = new Map<number, Metrics>();
+  #fingerprint = '';
+  #incoming: Snapshot | null = null;
+  #writing: Promise<void> = Promise.resolve();
+  #newestPath: string | null = null;
+
+  constructor(plan: RunPlan, from: Checkpoint | null, onWritten: (path: string, step: number) => void) {
+    this.#plan = plan;
+    this.#from = from;
+    this.#onWritten = onWritten;
+  }
+
+  set fingerprint(value: string) {
+    this.#fingerprint = value;
+  }
+
+  get newestPath(): string | null {
+    return this.#newestPath;
+  }
+
+  /** What an evaluation said, for the metadata of the checkpoint of the same step. */
+  measured(step: number, metrics: Metrics): void {
+    this.#metrics.clear();
+    this.#metrics.set(step, metrics);
+  }
+
+  /** Everything that arrived whole is on disk; rejects if it could not be written. */
+  settled(): Promise<void> {
+    return this.#writing;
+  }
+
+  /** The state to go on from, as flat vectors. Throws LOCKSTEP_CHECKPOINT_MISMATCH. */
+  startState(): { step: number; sections: { name: string; bytes: Uint8Array }[] } {
+    const from = this.#from;
+    assert(from !== null, 'a state is sent only where a checkpoint is gone on from');
+    const slots = [...from.slots];
+    const tensorsOf = (section: StateSection): readonly NamedTensor[] => {
+      if (section.kind === 'parameters') return from.parameters;
+      if (section.kind === 'statistics') return from.statistics;
+      return slots.shift() ?? [];
+    };
+    return {
+      step: from.step,
+      sections: this.#plan.layout.sections.map((section) => ({
+        name: section.name,
+        bytes: new Uint8Array(flatVector(tensorsOf(section), section).buffer),
+      })),
+    };
+  }
+
+  /** A piece of a snapshot. Throws ProtocolError where it is out of turn; the promise is that of the write it ends. */
+  take(piece: MessageOf<'statePiece'>): Promise<void> {
+    if (this.#incoming === null || this.#incoming.step !== piece.step) this.#begin(piece.step);
+    const snapshot = this.#incoming!;
+    snapshot.assembler.take(piece.section, piece.offset, piece.bytes);
+    if (!snapshot.assembler.isComplete) return Promise.resolve();
+    this.#incoming = null;
+    this.#writing = this.#writing.then(() => this.#write(snapshot));
+    return this.#writing;
+  }
+
+  #begin(step: number): void {
+    const { sections } = this.#plan.layout;
+    const vectors = sections.map(({ size }) => new Float32Array(size));
+    const parts = sections.map(({ name }, i) => ({ name, bytes: new Uint8Array(vectors[i]!.buffer) }));
+    this.#incoming = { step, vectors, assembler: new PieceAssembler(parts) };
+  }
+
+  async #write({ step, vectors }: Snapshot): Promise<void> {
+    const { config, layout, out } = this.#plan;
+    const named = layout.sections.map(({ kind, tensors }, i) => ({
+      kind,
+      tensors: namedTensors(vectors[i]!, tensors),
+    }));
+    const ofKind = (kind: StateSection['kind']): NamedTensor[][] =>
+      named.filter((section) => section.kind === kind).map(({ tensors }) => tensors);
+    const path = await writeCheckpoint(
+      out,
+      {
+        step,
+        seed: config.seed,
+        config,
+        fingerprint: this.#fingerprint,
+        parameters: ofKind('parameters')[0] ?? [],
+        statistics: ofKind('statistics')[0] ?? [],
+        slots: ofKind('slot'),
+        metrics: this.#metrics.get(step) ?? {},
+        previousSha256: null,
+      },
+      { keep: config.checkpoint.keep },
+    );
+    this.#newestPath = path;
+    this.#onWritten(path, step);
+  }
+}

@@ -1,0 +1,87 @@
+// The coordinator's run (I/O): finds the checkpoint to go on from, and gives a session to listen with or to join in
+// this process. How workers come to be is the caller's.
+
+import { limits } from '../proto/limits.ts';
+import type { Listener } from '../proto/transport/server.ts';
+import { listen } from '../proto/transport/server.ts';
+import type { Token } from '../proto/transport/token.ts';
+import { coordinatorPath } from '../proto/version.ts';
+import type { Checkpoint } from '../src/checkpoint/state.ts';
+import { newestCheckpoint } from '../src/checkpoint/store.ts';
+import type { RunConfig } from '../src/config/schema.ts';
+import type { Dataset } from '../src/data/dataset.ts';
+import type { RunEvent } from '../src/engine/events.ts';
+import { asLockstepError, LockstepError } from '../src/errors.ts';
+import { planRun } from './run-plan.ts';
+import { CoordinatorSession } from './session.ts';
+
+export interface OpenRunOptions {
+  readonly config: RunConfig;
+  readonly dataset: Dataset;
+  readonly out: string;
+  readonly resume: boolean;
+  /** Worker processes; 0: one worker inside of this process. */
+  readonly workers: number;
+  readonly stopAfterStep: number | undefined;
+  readonly onEvent: (event: RunEvent) => void;
+}
+
+/** A session ready for its workers. Throws where config, data and checkpoint do not fit each other. */
+export async function openRun(options: OpenRunOptions): Promise<CoordinatorSession> {
+  const { workers, onEvent } = options;
+  const plan = planRun(options);
+  const from = options.resume ? await checkpointToResume(options) : null;
+  if (from !== null && from.step > plan.endStep) {
+    throw new LockstepError(
+      'LOCKSTEP_CHECKPOINT_MISMATCH',
+      `the checkpoint is at step ${from.step}, behind step ${plan.endStep}, where this run is to end`,
+    );
+  }
+  return new CoordinatorSession({ plan, workersWanted: Math.max(1, workers), from, onEvent });
+}
+
+/** What must be as it was, for the run to end with the bytes it would have had. */
+const fixedKeys = ['data', 'model', 'loss', 'optimizer', 'clipNorm', 'batch', 'shards', 'seed'] as const;
+
+async function checkpointToResume({ out, config, onEvent }: OpenRunOptions): Promise<Checkpoint> {
+  const found = await newestCheckpoint(out);
+  if (found === null) {
+    throw new LockstepError('LOCKSTEP_CHECKPOINT_NOT_FOUND', `${out}: there is no checkpoint to resume from`);
+  }
+  for (const line of found.skipped) onEvent({ event: 'notice', message: `skipped a checkpoint: ${line}` });
+  const before = found.checkpoint.config as Partial<Record<(typeof fixedKeys)[number], unknown>>;
+  const changed = fixedKeys.find((key) => JSON.stringify(before[key]) !== JSON.stringify(config[key]));
+  if (changed !== undefined) {
+    throw new LockstepError(
+      'LOCKSTEP_CHECKPOINT_MISMATCH',
+      `the checkpoint in ${out} was made with another "${changed}"; resume with the same config, or train into another --out`,
+    );
+  }
+  return found.checkpoint;
+}
+
+/** Lets workers in by socket. Throws LOCKSTEP_PORT_IN_USE or LOCKSTEP_INSECURE. */
+export async function listenForWorkers(
+  session: CoordinatorSession,
+  options: {
+    readonly host: string;
+    readonly port: number;
+    readonly token: Token;
+    readonly insecure: boolean;
+  },
+): Promise<Listener> {
+  try {
+    return await listen({
+      ...options,
+      local: 'coordinator',
+      path: coordinatorPath,
+      roles: ['worker'],
+      onConnection: (connection) => {
+        if (session.connections < limits.workersMax) session.accept(connection);
+        else connection.destroy();
+      },
+    });
+  } catch (error) {
+    throw asLockstepError(error);
+  }
+}

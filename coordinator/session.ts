@@ -1,0 +1,293 @@
+// One run's coordinator (I/O): links of workers on one side, the pure machine in the middle, files and events on the
+// other. It decides nothing; effects of the machine are carried out here.
+
+import { randomUUID } from 'node:crypto';
+import { ProtocolError } from '../proto/error.ts';
+import { limits } from '../proto/limits.ts';
+import type { MessageOf } from '../proto/messages.ts';
+import { sendPieces } from '../proto/transport/bulk.ts';
+import { type CloseReason, closeCodes } from '../proto/transport/connection.ts';
+import type { Link } from '../proto/transport/link.ts';
+import { protocolVersion } from '../proto/version.ts';
+import type { Checkpoint } from '../src/checkpoint/state.ts';
+import { dataPieces, describeDataset } from '../src/data/share.ts';
+import type { RunEvent, RunResult } from '../src/engine/events.ts';
+import { type ErrorCode, LockstepError } from '../src/errors.ts';
+import { deferred } from '../src/platform/deferred.ts';
+import { packageVersion } from '../src/platform/package-root.ts';
+import { CheckpointKeeper } from './checkpoint-keeper.ts';
+import {
+  type ConnectionId,
+  type CoordinatorEffect,
+  type CoordinatorEvent,
+  CoordinatorMachine,
+} from './machine.ts';
+import { evaluationEvent, stepEvent } from './reporter.ts';
+import type { RunPlan } from './run-plan.ts';
+
+export interface SessionOptions {
+  readonly plan: RunPlan;
+  readonly workersWanted: number;
+  /** The checkpoint to go on from. */
+  readonly from: Checkpoint | null;
+  readonly onEvent: (event: RunEvent) => void;
+}
+
+export class CoordinatorSession {
+  readonly #options: SessionOptions;
+  readonly #machine: CoordinatorMachine;
+  readonly #links = new Map<ConnectionId, Link<'coordinator'>>();
+  readonly #keeper: CheckpointKeeper;
+  readonly #result = deferred<RunResult>();
+  #nextConnection = 1;
+  #lastMetrics: RunResult['metrics'] = {};
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    const { plan, from } = options;
+    this.#machine = new CoordinatorMachine({
+      runId: randomUUID(),
+      workersWanted: options.workersWanted,
+      shards: plan.config.shards,
+      packageVersion: packageVersion(),
+      protocolVersion,
+      startStep: from?.step ?? 0,
+      endStep: plan.endStep,
+      fingerprint: from?.fingerprint ?? null,
+    });
+    this.#keeper = new CheckpointKeeper(plan, from, (path, step) => {
+      options.onEvent({ event: 'checkpoint', step, path });
+    });
+    // The caller awaits the result when everything is set up; until then nobody does.
+    this.#result.promise.catch(() => undefined);
+  }
+
+  /** How the run ended; rejects with a LockstepError. */
+  get result(): Promise<RunResult> {
+    return this.#result.promise;
+  }
+
+  get connections(): number {
+    return this.#links.size;
+  }
+
+  /** A worker that passed the upgrade. */
+  accept(link: Link<'coordinator'>): void {
+    const connection = this.#nextConnection++;
+    this.#links.set(connection, link);
+    this.#handle({ is: 'connected', connection, address: link.remoteAddress });
+    link.start({
+      onMessage: (message) => this.#handle({ is: 'message', connection, message }),
+      onClose: (reason) => {
+        this.#links.delete(connection);
+        this.#handle({ is: 'closed', connection, why: describeClose(reason) });
+      },
+    });
+  }
+
+  /** Finish the step in flight, keep a checkpoint, end. */
+  stop(): void {
+    this.#handle({ is: 'stop' });
+  }
+
+  fail(code: ErrorCode, message: string): void {
+    this.#handle({ is: 'failed', code, message });
+  }
+
+  #handle(event: CoordinatorEvent): void {
+    try {
+      for (const effect of this.#machine.handle(event)) this.#carryOut(effect);
+    } catch (error) {
+      this.#result.reject(error);
+    }
+  }
+
+  /** Background work of one connection: what goes wrong in it ends the run, never silently. */
+  #background(work: Promise<unknown>): void {
+    work.catch((error: unknown) => {
+      if (this.#machine.phase === 'over') this.#result.reject(error);
+      const code = error instanceof LockstepError ? error.code : 'LOCKSTEP_INTERNAL';
+      this.fail(code, error instanceof Error ? error.message : String(error));
+    });
+  }
+
+  #carryOut(effect: CoordinatorEffect): void {
+    const { onEvent, plan } = this.#options;
+    switch (effect.do) {
+      case 'send':
+        this.#links.get(effect.connection)?.send(effect.message);
+        return;
+      case 'welcome':
+        this.#links.get(effect.connection)?.send(this.#welcome(effect.workerId));
+        return;
+      case 'close':
+        this.#links.get(effect.connection)?.close(closeCodes.failure);
+        return;
+      case 'sendData':
+        this.#background(this.#sendData(effect.connection));
+        return;
+      case 'sendState':
+        this.#background(this.#sendState(effect.connection, effect.generation));
+        return;
+      case 'notice':
+        onEvent({ event: 'notice', message: effect.message });
+        return;
+      case 'formed':
+        this.#formed(effect);
+        return;
+      case 'started':
+        return;
+      case 'stepReport': {
+        const event = stepEvent(effect.report, plan.facts);
+        if (plan.facts.testSamples === 0) this.#lastMetrics = event.metrics;
+        onEvent(event);
+        return;
+      }
+      case 'evaluation': {
+        const event = evaluationEvent(effect.step, effect.parts, plan.facts);
+        this.#lastMetrics = event.metrics;
+        this.#keeper.measured(event.step, event.metrics);
+        onEvent(event);
+        return;
+      }
+      case 'statePiece':
+        this.#takePiece(effect.piece);
+        return;
+      case 'end':
+        this.#background(this.#end(effect.step, effect.weightsSha256));
+        return;
+      case 'fail':
+        this.#background(this.#failed(effect.code, effect.message));
+        return;
+      default:
+        effect satisfies never;
+    }
+  }
+
+  #welcome(workerId: string): MessageOf<'welcome'> {
+    const { plan } = this.#options;
+    const described = describeDataset(plan.dataset);
+    return {
+      type: 'welcome',
+      runId: this.#machine.runId,
+      config: JSON.stringify(plan.config),
+      workerId,
+      dataset: { ...described, inputShape: [...described.inputShape] },
+    };
+  }
+
+  #formed(effect: Extract<CoordinatorEffect, { do: 'formed' }>): void {
+    const { onEvent, plan, from } = this.#options;
+    this.#keeper.fingerprint = effect.fingerprint;
+    onEvent({
+      event: 'start',
+      name: plan.config.name,
+      workers: plan.workers,
+      threads: effect.members[0]?.threads ?? 1,
+      shards: plan.config.shards,
+      backend: effect.backend as 'native' | 'wasm' | 'reference',
+      variant: effect.variant,
+      fingerprint: effect.fingerprint,
+      parameters: plan.parameterCount,
+      trainSamples: plan.facts.trainSamples,
+      testSamples: plan.facts.testSamples,
+      batch: plan.config.batch,
+      stepsPerEpoch: plan.facts.cadence.stepsPerEpoch,
+      steps: plan.facts.cadence.steps,
+      firstStep: from?.step ?? 0,
+      seed: plan.config.seed,
+      out: plan.out,
+    });
+    onEvent({
+      event: 'membership',
+      generation: effect.generation,
+      world: effect.members.length,
+      wanted: this.#options.workersWanted,
+      reason: `workers ${effect.members.map(({ workerId }) => workerId).join(', ')} are here`,
+    });
+  }
+
+  async #sendData(connection: ConnectionId): Promise<void> {
+    const link = this.#links.get(connection);
+    for (const piece of dataPieces(this.#options.plan.dataset, limits.pieceBytesMax)) {
+      if (link?.send({ type: 'dataPiece', ...piece }) !== true) return;
+      await link.drained();
+    }
+  }
+
+  async #sendState(connection: ConnectionId, generation: number): Promise<void> {
+    const link = this.#links.get(connection);
+    const { step, sections } = this.#keeper.startState();
+    for (const { name, bytes } of sections) {
+      await sendPieces(
+        bytes,
+        (offset, piece) =>
+          link?.send({
+            type: 'statePiece',
+            generation,
+            step,
+            section: name,
+            offset,
+            total: bytes.length,
+            bytes: piece,
+          }) ?? false,
+        async () => link?.drained(),
+      );
+    }
+  }
+
+  #takePiece(piece: MessageOf<'statePiece'>): void {
+    try {
+      this.#background(this.#keeper.take(piece));
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.fail('LOCKSTEP_PROTOCOL', `a worker sent a wrong snapshot: ${error.message}`);
+    }
+  }
+
+  async #end(step: number, weightsSha256: string): Promise<void> {
+    await this.#keeper.settled();
+    await this.#closeAll({ type: 'done' });
+    const { plan } = this.#options;
+    this.#result.resolve({
+      steps: step,
+      weightsSha256,
+      metrics: this.#lastMetrics,
+      checkpoint: this.#keeper.newestPath,
+      stopped: step < plan.facts.cadence.steps,
+    });
+  }
+
+  /** Checkpoints in the making are finished first: a failure loses nothing that was good. */
+  async #failed(code: ErrorCode, message: string): Promise<void> {
+    try {
+      await this.#keeper.settled();
+    } finally {
+      await this.#closeAll(null);
+      this.#result.reject(new LockstepError(code, message));
+    }
+  }
+
+  async #closeAll(last: MessageOf<'done'> | null): Promise<void> {
+    for (const link of this.#links.values()) {
+      if (last !== null) link.send(last);
+      await link.drained();
+      link.close(last === null ? closeCodes.failure : closeCodes.done);
+    }
+  }
+}
+
+function describeClose(reason: CloseReason): string {
+  switch (reason.kind) {
+    case 'local':
+      return 'closed here';
+    case 'remote':
+      return 'it closed the connection';
+    case 'lost':
+      return `the connection broke (${reason.message})`;
+    case 'protocol':
+      return `it sent what it must not: ${reason.error.message}`;
+    default:
+      return reason satisfies never;
+  }
+}

@@ -1,0 +1,117 @@
+// A worker from its first line to its last (I/O): over a socket, or as the only one inside of the coordinator's process.
+
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { ProtocolError } from '../proto/error.ts';
+import { connect } from '../proto/transport/client.ts';
+import type { Link } from '../proto/transport/link.ts';
+import type { Token } from '../proto/transport/token.ts';
+import { coordinatorPath } from '../proto/version.ts';
+import type { Dataset } from '../src/data/dataset.ts';
+import type { StopSignal } from '../src/engine/events.ts';
+import { asLockstepError, LockstepError } from '../src/errors.ts';
+import type { BackendName } from '../src/kernels/backend.ts';
+import { chooseBackend, helloOf } from './choose-backend.ts';
+import { PeerListener } from './mesh.ts';
+import { WorkerSession } from './session.ts';
+
+export interface JoinOptions {
+  /** ws://HOST:PORT of the coordinator. */
+  readonly joinUrl: string;
+  readonly token: Token;
+  readonly threads: number;
+  readonly backend: BackendName | undefined;
+  /** Where other workers reach this one. */
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly insecure: boolean;
+  readonly signal: StopSignal;
+  readonly onNotice: (message: string) => void;
+}
+
+export interface JoinResult {
+  readonly workerId: string;
+  /** Steps this worker took part in. */
+  readonly steps: number;
+}
+
+/** Short, and unlike any other's: the host's name and some random digits. */
+function newWorkerId(): string {
+  const host =
+    hostname()
+      .replace(/[^A-Za-z0-9.-]/g, '')
+      .slice(0, 40) || 'worker';
+  return `${host}-${randomBytes(3).toString('hex')}`;
+}
+
+/** Any address is no address: peers then use the one the coordinator sees. */
+function announcedHost(host: string): string {
+  return host === '0.0.0.0' || host === '::' || host === '[::]' ? '' : host;
+}
+
+/** Joins a coordinator and computes until the run is over. Throws LockstepError. */
+export async function joinRun(options: JoinOptions): Promise<JoinResult> {
+  const { token, threads, listen, insecure, signal, onNotice } = options;
+  const url = new URL(options.joinUrl);
+  const backend = await chooseBackend(options.backend);
+  if (backend.notice !== null) onNotice(backend.notice);
+  const listener = await PeerListener.open({ ...listen, token, insecure });
+  try {
+    const workerId = newWorkerId();
+    const peer = { peerHost: announcedHost(listen.host), peerPort: listener.port };
+    const session = new WorkerSession({
+      link: await dial(url, token),
+      hello: helloOf(backend, { workerId, threads, ...peer }),
+      backend,
+      threads,
+      network: { listener, token },
+      dataset: null,
+    });
+    signal.onStop(() => session.stop());
+    const { steps } = await session.run();
+    return { workerId, steps };
+  } finally {
+    await listener.close();
+  }
+}
+
+async function dial(url: URL, token: Token): Promise<Link<'worker'>> {
+  const port = Number(url.port || (url.protocol === 'wss:' ? 443 : 80));
+  try {
+    return await connect({
+      local: 'worker',
+      host: url.hostname,
+      port,
+      path: coordinatorPath,
+      role: 'worker',
+      token,
+      ...(url.protocol === 'wss:' ? { tls: {} } : {}),
+    });
+  } catch (error) {
+    if (error instanceof ProtocolError && error.code === 'unreachable') {
+      throw new LockstepError(
+        'LOCKSTEP_CONNECT_FAILED',
+        `${error.message}: is the coordinator running, and is ${url.host} its address?`,
+        { cause: error },
+      );
+    }
+    throw asLockstepError(error);
+  }
+}
+
+/** The only worker of a run, in this process, over a link in memory. */
+export async function runInProcess(options: {
+  readonly link: Link<'worker'>;
+  readonly threads: number;
+  readonly backend: BackendName | undefined;
+  readonly dataset: Dataset;
+  readonly onNotice: (message: string) => void;
+}): Promise<JoinResult> {
+  const { link, threads, dataset, onNotice } = options;
+  const backend = await chooseBackend(options.backend);
+  if (backend.notice !== null) onNotice(backend.notice);
+  const workerId = 'local';
+  const hello = helloOf(backend, { workerId, threads, peerHost: '', peerPort: 0 });
+  const session = new WorkerSession({ link, hello, backend, threads, network: null, dataset });
+  const { steps } = await session.run();
+  return { workerId, steps };
+}

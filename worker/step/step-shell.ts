@@ -1,0 +1,222 @@
+// Carries out the effects of the step machine (I/O): lanes, peers, the coordinator's link. One promise at a time feeds
+// its result back as an event; an error anywhere ends the steps with that error.
+
+import type { MessageFrom } from '../../proto/messages.ts';
+import type { EngineMemory } from '../../src/engine/memory.ts';
+import { shardNotFinite } from '../../src/engine/reports.ts';
+import { evaluationPlans, type StepSchedule } from '../../src/engine/schedule.ts';
+import { asLockstepError, type LockstepError } from '../../src/errors.ts';
+import type { LanePool } from '../lanes/lane-pool.ts';
+import type { StepPeers } from './peers.ts';
+import { type StepEffect, type StepEvent, StepMachine, type StepPlan } from './step-machine.ts';
+
+export interface StepShellOptions {
+  readonly plan: StepPlan;
+  readonly startStep: number;
+  readonly generation: number;
+  readonly lanes: LanePool;
+  readonly peers: StepPeers | null;
+  readonly schedule: StepSchedule;
+  readonly testSamples: number;
+  readonly batch: number;
+  /** Says to the coordinator what every step came to. */
+  readonly isReporter: boolean;
+  readonly send: (message: MessageFrom<'worker'>) => void;
+  /** Copies the state and sends it on; training goes on meanwhile. */
+  readonly snapshot: (step: number) => void;
+  /** Names what went bad in this step; the weights are those before it. */
+  readonly diagnose: (step: number, sums: Float32Array) => Promise<LockstepError>;
+  readonly onFinished: (step: number) => void;
+  readonly onFailed: (error: LockstepError, phase: string, step: number) => void;
+}
+
+export class StepShell {
+  readonly #options: StepShellOptions;
+  readonly #machine: StepMachine;
+  readonly #memory: EngineMemory;
+  #over = false;
+  /** Sums of all shards of the step in flight, or of the last ones of a task. */
+  #sums: Float32Array[] = [];
+  #firstSums = 0;
+  #startedMs = 0;
+  #secondsPerStep = 0;
+
+  constructor(options: StepShellOptions) {
+    this.#options = options;
+    this.#machine = new StepMachine(options.plan, options.startStep);
+    this.#memory = options.lanes.memory;
+  }
+
+  get step(): number {
+    return this.#machine.step;
+  }
+
+  begin(): void {
+    this.#startedMs = performance.now();
+    this.#handle({ is: 'begin' });
+  }
+
+  /** After the step in flight. */
+  stop(): void {
+    this.#handle({ is: 'stop' });
+  }
+
+  /** From outside: a peer or the coordinator is gone. Nothing more is done. */
+  abandon(): void {
+    this.#over = true;
+  }
+
+  #handle(event: StepEvent): void {
+    if (this.#over) return;
+    try {
+      for (const effect of this.#machine.handle(event)) this.#carryOut(effect);
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#options.onFailed(asLockstepError(error), this.#machine.phase, this.#machine.step);
+  }
+
+  /** What `work` resolves with is the next event. */
+  #await(work: Promise<StepEvent>): void {
+    work.then(
+      (event) => this.#handle(event),
+      (error: unknown) => this.#fail(error),
+    );
+  }
+
+  #carryOut(effect: StepEffect): void {
+    const { snapshot, onFinished } = this.#options;
+    switch (effect.do) {
+      case 'runSegment':
+        return this.#await(this.#runSegment(effect.step, effect.segment));
+      case 'exchange':
+        return this.#await(this.#exchange(effect.step, effect.exchange));
+      case 'reduce':
+        return this.#await(this.#reduce(effect.step, effect.bucket));
+      case 'swapReports':
+        return this.#await(this.#swapReports(effect.step, effect.stop));
+      case 'runUpdate':
+        return this.#await(this.#runUpdate(effect.segment));
+      case 'runTask':
+        return this.#await(this.#runTask(effect.step, effect.steps));
+      case 'report':
+        return this.#report(effect.step);
+      case 'evaluate':
+        return this.#await(this.#evaluate(effect.step));
+      case 'snapshot':
+        return snapshot(effect.step);
+      case 'diagnose':
+        return this.#await(this.#diagnose(effect.step));
+      case 'finish':
+        this.#over = true;
+        return onFinished(effect.step);
+      default:
+        return effect satisfies never;
+    }
+  }
+
+  async #runSegment(step: number, segment: number): Promise<StepEvent> {
+    const { lanes, schedule } = this.#options;
+    if (segment === 0) this.#memory.writeStepTable(0, schedule.at(step));
+    const gather = segment === 0 ? 'train' : null;
+    await lanes.run(this.#memory.compiled.step[segment]!, 0, { gather }, (event) => {
+      if (event.kind === 'emit') this.#handle({ is: 'bucketReady', bucket: event.bucket });
+      else this.#handle({ is: 'exchangeReady', exchange: event.exchange });
+    });
+    return { is: 'segmentDone' };
+  }
+
+  async #exchange(step: number, exchange: number): Promise<StepEvent> {
+    await this.#options.peers!.exchange(step, exchange);
+    return { is: 'exchanged', exchange };
+  }
+
+  async #reduce(step: number, bucket: number): Promise<StepEvent> {
+    await this.#options.peers!.reduce(step, bucket);
+    return { is: 'bucketReduced', bucket };
+  }
+
+  async #swapReports(step: number, stop: boolean): Promise<StepEvent> {
+    const own = this.#memory.readReports(0);
+    const swapped = await this.#options.peers!.swapReports(step, own, stop);
+    this.#sums = [swapped.sums];
+    this.#firstSums = step;
+    const finite = shardNotFinite(swapped.sums, this.#shards) === null;
+    return { is: 'reportsSwapped', finite, stop: swapped.stop };
+  }
+
+  async #runUpdate(segment: number): Promise<StepEvent> {
+    await this.#options.lanes.run(
+      this.#memory.compiled.update[segment]!,
+      0,
+      { gather: null },
+      () => undefined,
+    );
+    return { is: 'segmentDone' };
+  }
+
+  async #runTask(step: number, steps: number): Promise<StepEvent> {
+    const { lanes, schedule } = this.#options;
+    for (let i = 0; i < steps; i += 1) this.#memory.writeStepTable(i, schedule.at(step + i));
+    const done = await lanes.runAlone(0, steps);
+    const finite = done === steps;
+    this.#sums = Array.from({ length: finite ? steps : done + 1 }, (_, i) => this.#memory.readReports(i));
+    this.#firstSums = step;
+    this.#measure(Math.max(1, done));
+    return { is: 'taskDone', steps: done, finite };
+  }
+
+  /** `steps` steps were done since the last time. */
+  #measure(steps: number): void {
+    const nowMs = performance.now();
+    this.#secondsPerStep = (nowMs - this.#startedMs) / 1000 / steps;
+    this.#startedMs = nowMs;
+  }
+
+  #report(step: number): void {
+    const { generation, isReporter, send, plan } = this.#options;
+    const slot = plan.alone ? step - this.#firstSums : 0;
+    if (!plan.alone) this.#measure(1);
+    if (!isReporter) return;
+    const sums = this.#sums[step - this.#firstSums]!;
+    send({
+      type: 'report',
+      generation,
+      step,
+      sums: new Uint8Array(sums.buffer),
+      gradientNorm: this.#memory.gradientNorm(slot),
+      seconds: this.#secondsPerStep,
+    });
+  }
+
+  async #evaluate(step: number): Promise<StepEvent> {
+    const { lanes, testSamples, batch, generation, send } = this.#options;
+    const { compiled } = this.#memory;
+    const { firstShard, endShard } = compiled.assignment;
+    const reports = compiled.reports.length;
+    const plans = evaluationPlans(testSamples, batch);
+    const size = (endShard - firstShard) * reports;
+    const sums = new Float32Array(plans.length * size);
+    for (const [i, plan] of plans.entries()) {
+      this.#memory.writeStepTable(0, plan);
+      await lanes.run(compiled.evaluate, 0, { gather: 'test' }, () => undefined);
+      sums.set(this.#memory.readReports(0).subarray(firstShard * reports, endShard * reports), i * size);
+    }
+    send({ type: 'evaluation', generation, step, firstShard, sums: new Uint8Array(sums.buffer) });
+    this.#startedMs = performance.now();
+    return { is: 'evaluated' };
+  }
+
+  async #diagnose(step: number): Promise<StepEvent> {
+    throw await this.#options.diagnose(step, this.#sums.at(-1)!);
+  }
+
+  get #shards(): number {
+    return this.#memory.compiled.assignment.shards;
+  }
+}
