@@ -22,7 +22,7 @@ import { lower } from './lower.ts';
 import { lowerUpdate } from './lower-update.ts';
 import type { ExchangeRegion, Lowering, StateBuffers } from './lowering.ts';
 import { liveValues } from './operands.ts';
-import { emitBuckets, fillExchanges, hoistGradients } from './order.ts';
+import { emitBuckets, fillExchanges } from './order.ts';
 import { verifyItems } from './verify.ts';
 
 /** What there is to compile, with everything that follows from the options alone. */
@@ -103,7 +103,7 @@ export function describeWork({
 export function lowerProgram(work: Work): LoweredProgram {
   const { model, training, alone, parameters, buckets, state, nodes } = work;
   const lowered = lowerGraph(training, training.gradients, false, work);
-  let step = hoistGradients(lowered.items, state.partials);
+  let step = lowered.items;
   if (!alone) {
     step = fillExchanges(step, state.partials);
     const repeat = { count: nodes.own, stride: parameters.size };

@@ -1,40 +1,29 @@
-// The order of a training step beyond the graph's own: weight gradients run as soon as they can; with peers those that
-// can wait fill the time of a batch-norm swap; a bucket is emitted behind its last gradient.
+// The order of a training step with peers, beyond the graph's own (which has weight gradients as early as can be): some
+// weight gradients fill the time of a batch-norm swap, and a bucket is emitted behind its last gradient.
 
 import type { Bucket, TensorLayout } from '../engine/contract.ts';
 import { assert } from '../errors.ts';
 import { type Buffer, type Item, readsOf, writesOf } from './instructions.ts';
 
-/** Moves every weight gradient to right behind what it reads. */
-export function hoistGradients(items: readonly Item[], partials: Buffer): Item[] {
-  const ordered: Item[] = [];
-  for (const item of items) {
-    if (!isGradient(item, partials)) {
-      ordered.push(item);
-      continue;
-    }
-    const read = new Set(readsOf(item).map(({ buffer }) => buffer));
-    let at = 1 + ordered.findLastIndex((other) => writesOf(other).some(({ buffer }) => read.has(buffer)));
-    while (at < ordered.length && isGradient(ordered[at]!, partials)) at += 1;
-    ordered.splice(at, 0, item);
-  }
-  return ordered;
-}
-
-/** Moves weight gradients into the next swap, where the lanes would have nothing to do but wait. */
+/**
+ * Moves the weight gradients of the layer just behind a batch norm into the time of that norm's swap, where the lanes would
+ * have nothing to do but wait. Only that one layer's: the all-reduce of the others should start as early as it can.
+ */
 export function fillExchanges(items: readonly Item[], partials: Buffer): Item[] {
   const lastCut = items.findLastIndex(({ kind }) => kind === 'cut');
   const ordered: Item[] = [];
   let waiting: Item[] = [];
+  const flush = (): void => {
+    ordered.push(...waiting);
+    waiting = [];
+  };
   items.forEach((item, index) => {
     if (index < lastCut && isGradient(item, partials)) {
+      if (waiting.length > 0 && !haveCommonInput(waiting[0]!, item)) flush();
       waiting.push(item);
       return;
     }
-    if (item.kind === 'cut') {
-      ordered.push(...waiting);
-      waiting = [];
-    }
+    if (item.kind === 'cut') flush();
     ordered.push(item);
   });
   assert(waiting.length === 0, 'every gradient found its place');
@@ -74,4 +63,9 @@ export function emitBuckets(
 function isGradient(item: Item, partials: Buffer): boolean {
   const writes = writesOf(item);
   return writes.length > 0 && writes.every(({ buffer }) => buffer === partials);
+}
+
+/** The gradients of a layer's weights and bias read the same gradient of its output. */
+function haveCommonInput(a: Item, b: Item): boolean {
+  return readsOf(a).some(({ buffer }) => readsOf(b).some((other) => other.buffer === buffer));
 }
