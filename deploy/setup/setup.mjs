@@ -85,6 +85,8 @@ function installPackages() {
 /** The build script knows when its product is stale, and says in one line what it did; without a compiler it ends well. */
 function buildNativeAddon() {
   const script = join(root, 'deploy', 'setup', 'build-native.mjs');
+  if (!existsSync(join(root, 'build', 'native')))
+    process.stderr.write('setup: building native kernels ...\n');
   const result = spawnSync(process.execPath, [script], {
     cwd: root,
     encoding: 'utf8',
