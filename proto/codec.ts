@@ -41,8 +41,11 @@ export type TensorHead = { [T in TensorType]: Omit<MessageOf<T>, 'data'> }[Tenso
 
 const text = new TextEncoder();
 
-/** How many bytes of padding `text` may get by longer forms of its length: 0, 1 or 2. */
-function pushText(out: number[], value: string, padding: 0 | 1 | 2): void {
+/** Tensors start at a multiple of this in their message: copies between unlike alignments are many times slower. */
+const tensorAlignment = 8;
+
+/** A text with its length in the shortest form, or in one that is 1 or 2 bytes longer. */
+function pushText(out: number[], value: string, padding: number): void {
   const encoded = text.encode(value);
   if (padding === 0) out.push(0xa0 | encoded.length);
   else if (padding === 1) out.push(0xd9, encoded.length);
@@ -57,25 +60,31 @@ interface HeadTemplate {
   readonly slots: readonly number[];
 }
 
-/** All numbers as uint32, so that the length is fixed; padded to a multiple of 4 by the length forms of two texts. */
+/** All numbers as uint32, so that the length is fixed; padded by longer forms of the lengths of its texts. */
 function headTemplate(type: TensorType, names: readonly string[]): HeadTemplate {
   const build = (padding: number): { out: number[]; slots: number[] } => {
     const out: number[] = [0x80 | (names.length + 2)];
     const slots: number[] = [];
-    pushText(out, 'type', padding > 2 ? 1 : 0);
-    pushText(out, type, Math.min(padding, 2) as 0 | 1 | 2);
+    let left = padding;
+    const push = (value: string): void => {
+      const own = Math.min(left, 2);
+      left -= own;
+      pushText(out, value, own);
+    };
+    push('type');
+    push(type);
     for (const name of names) {
-      pushText(out, name, 0);
+      push(name);
       out.push(0xce, 0, 0, 0, 0);
       slots.push(out.length - 4);
     }
-    pushText(out, 'data', 0);
+    push('data');
     out.push(0xc6, 0, 0, 0, 0);
     slots.push(out.length - 4);
     return { out, slots };
   };
-  const padding = (4 - (build(0).out.length % 4)) % 4;
-  const { out, slots } = build(padding);
+  const unpadded = build(0).out.length;
+  const { out, slots } = build((tensorAlignment - (unpadded % tensorAlignment)) % tensorAlignment);
   return { bytes: Uint8Array.from(out), names, slots };
 }
 
@@ -86,7 +95,7 @@ const headTemplates: { readonly [T in TensorType]: HeadTemplate } = {
   shardReport: headTemplate('shardReport', ['generation', 'step', 'flags']),
 };
 
-/** Bytes of tensorHead for this type; a multiple of 4, so that the tensor is aligned in its message. */
+/** Bytes of the head of this type; a multiple of 8, so that the tensor is aligned in its message. */
 export function tensorHeadBytes(type: TensorType): number {
   return headTemplates[type].bytes.length;
 }

@@ -128,23 +128,32 @@ export class WorkerSession {
   #carryOut(effect: WorkerEffect): void {
     switch (effect.do) {
       case 'send':
-        return this.#send(effect.message);
+        this.#send(effect.message);
+        return;
       case 'prepare':
-        return this.#prepare(effect.welcome);
+        this.#prepare(effect.welcome);
+        return;
       case 'takeData':
-        return this.#takeData(effect.piece);
+        this.#takeData(effect.piece);
+        return;
       case 'form':
-        return this.#background(this.#form(effect.membership));
+        this.#background(this.#form(effect.membership));
+        return;
       case 'takeState':
-        return this.#takeState(effect.piece);
+        this.#takeState(effect.piece);
+        return;
       case 'begin':
-        return this.#formed!.steps.begin();
+        this.#formed!.steps.begin();
+        return;
       case 'stopSteps':
-        return this.#formed!.steps.stop();
+        this.#formed!.steps.stop();
+        return;
       case 'end':
-        return this.#outcome.resolve({ steps: this.#stepsDone });
+        this.#outcome.resolve({ steps: this.#stepsDone });
+        return;
       case 'fail':
-        return this.#outcome.reject(new LockstepError(effect.code, effect.message));
+        this.#outcome.reject(new LockstepError(effect.code, effect.message));
+        return;
       default:
         effect satisfies never;
     }

@@ -61,7 +61,7 @@ function firstNotFinite(options: DiagnoseOptions): Finding | null {
   const memory = new EngineMemory(program.compiled, arena);
   const runner = backend.attach(arena.handle, 0);
   const from = stateVectors(lanes.memory, run.layout);
-  stateVectors(memory, run.layout).forEach(({ floats }, i) => floats.set(from[i]!.floats));
+  for (const [i, { floats }] of stateVectors(memory, run.layout).entries()) floats.set(from[i]!.floats);
   const plan = schedule.at(step);
   memory.writeStepTable(0, plan);
   const table = memory.tableAt(0);

@@ -93,30 +93,41 @@ export class StepShell {
     const { snapshot, onFinished } = this.#options;
     switch (effect.do) {
       case 'runSegment':
-        return this.#await(this.#runSegment(effect.step, effect.segment));
+        this.#await(this.#runSegment(effect.step, effect.segment));
+        return;
       case 'exchange':
-        return this.#await(this.#exchange(effect.step, effect.exchange));
+        this.#await(this.#exchange(effect.step, effect.exchange));
+        return;
       case 'reduce':
-        return this.#await(this.#reduce(effect.step, effect.bucket));
+        this.#await(this.#reduce(effect.step, effect.bucket));
+        return;
       case 'swapReports':
-        return this.#await(this.#swapReports(effect.step, effect.stop));
+        this.#await(this.#swapReports(effect.step, effect.stop));
+        return;
       case 'runUpdate':
-        return this.#await(this.#runUpdate(effect.segment));
+        this.#await(this.#runUpdate(effect.segment));
+        return;
       case 'runTask':
-        return this.#await(this.#runTask(effect.step, effect.steps));
+        this.#await(this.#runTask(effect.step, effect.steps));
+        return;
       case 'report':
-        return this.#report(effect.step);
+        this.#report(effect.step);
+        return;
       case 'evaluate':
-        return this.#await(this.#evaluate(effect.step));
+        this.#await(this.#evaluate(effect.step));
+        return;
       case 'snapshot':
-        return snapshot(effect.step);
+        snapshot(effect.step);
+        return;
       case 'diagnose':
-        return this.#await(this.#diagnose(effect.step));
+        this.#await(this.#diagnose(effect.step));
+        return;
       case 'finish':
         this.#over = true;
-        return onFinished(effect.step);
+        onFinished(effect.step);
+        return;
       default:
-        return effect satisfies never;
+        effect satisfies never;
     }
   }
 
