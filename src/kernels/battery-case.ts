@@ -119,9 +119,10 @@ export type CaseArguments<K extends KernelName> = {
   readonly [A in keyof KindsOf<K>]: KindsOf<K>[A] extends ArgumentKind ? CaseArgument<KindsOf<K>[A]> : never;
 };
 
+/** Kernels that also write the results of the step. */
+export const resultKernels: ReadonlySet<KernelName> = new Set<KernelName>(['shardSums', 'clipFactor']);
+
 interface CaseOptions {
-  /** The results of the step are an output too. */
-  readonly results?: boolean;
   /** It cannot be run lane after lane: always one lane. */
   readonly oneLane?: boolean;
 }

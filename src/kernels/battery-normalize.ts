@@ -194,12 +194,6 @@ export const normalizeCases = {
   shardSums: sizes.map(([layout], i) => {
     const x = input(layouts[layout].rows);
     const metric = i % batteryMetrics;
-    return batteryCase(
-      'shardSums',
-      `metric ${i}`,
-      layout,
-      { x, metric, metrics: batteryMetrics },
-      { results: true },
-    );
+    return batteryCase('shardSums', `metric ${i}`, layout, { x, metric, metrics: batteryMetrics });
   }),
 } as const;

@@ -3,7 +3,7 @@
 
 import { assert } from '../errors.ts';
 import type { Arena, Backend } from './backend.ts';
-import type { BatteryCase, Block, StepLayout } from './battery-case.ts';
+import { type BatteryCase, type Block, resultKernels, type StepLayout } from './battery-case.ts';
 import { encodeInstruction, kernels } from './kernel-list.ts';
 import { scratchFloats } from './scratch.ts';
 import {
@@ -27,7 +27,7 @@ const untouched = -12345.5;
 const scratchMark = 0x5ca7c4ed;
 
 export interface CaseResult {
-  /** The output blocks one after another: floats (float64 from the float64 reference), and ints. */
+  /** The output blocks in the order of the arguments, then the results: floats (float64 from the float64 reference); ints. */
   readonly floats: Float32Array | Float64Array;
   readonly ints: Int32Array;
 }
@@ -147,7 +147,7 @@ interface Region {
   readonly to: number;
 }
 
-/** All that lies outside of `written` (ascending) must be as it was, in both memories. */
+/** All that lies outside of `written` must be as it was, in both memories. */
 function checkUntouched(
   arena: Arena,
   before: readonly [Float32Array | Float64Array, Int32Array],
@@ -156,7 +156,8 @@ function checkUntouched(
 ): void {
   const [floats, ints] = before;
   let from = 0;
-  for (const region of [...written, { from: ints.length, to: ints.length }]) {
+  const ascending = [...written].sort((a, b) => a.from - b.from);
+  for (const region of [...ascending, { from: ints.length, to: ints.length }]) {
     for (let i = from; i < region.from; i += 1) {
       const same = arena.ints[i] === ints[i] && Object.is(arena.floats[i], floats[i]);
       if (!same) assert(false, `${what} wrote outside of its outputs, at word ${i}`);
@@ -201,7 +202,7 @@ export function caseRunner(backend: Backend, lanes: number): (test: BatteryCase)
     const outputs = placed
       .filter(({ block }) => block.role !== 'input')
       .map(({ kind, offset, block }) => ({ kind, from: offset, to: offset + block.size }));
-    if (test.results) outputs.unshift({ kind: 'f', from: results, to: results + resultsSize });
+    if (resultKernels.has(test.kernel)) outputs.push({ kind: 'f', from: results, to: results + resultsSize });
     const barrierWords = { from: arenaHeaderSize, to: arenaHeaderSize + barrierSize };
     checkUntouched(
       arena,

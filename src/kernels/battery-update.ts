@@ -39,7 +39,7 @@ export const updateCases = {
   clipFactor: [0, 1, 2, 3, 7, 16, 100].flatMap((count) =>
     [0.05, 1e3, Infinity].map((maximum) => {
       const args = { clip: output(2), blocks: input(count, positive), count, maximum };
-      return batteryCase('clipFactor', `${count} to ${maximum}`, 'uneven', args, { results: true });
+      return batteryCase('clipFactor', `${count} to ${maximum}`, 'uneven', args);
     }),
   ),
 

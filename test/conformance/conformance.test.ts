@@ -78,12 +78,10 @@ describe.each(candidates.filter(({ backend }) => backend !== null))('$name', ({ 
     expect(offenders(kernel, (test) => farthest(test, one(test)))).toEqual([]);
   });
 
-  it.skipIf(family !== 'fused' || name === fused?.name).each(kernelNames)(
-    `%s: the same bytes as ${fused?.name}`,
-    (kernel) => {
-      expect(offenders(kernel, (test) => firstDifference(one(test), fusedRun!(test)))).toEqual([]);
-    },
-  );
+  if (family !== 'fused' || name === fused?.name) return;
+  it.each(kernelNames)(`%s: the same bytes as ${fused?.name}`, (kernel) => {
+    expect(offenders(kernel, (test) => firstDifference(one(test), fusedRun!(test)))).toEqual([]);
+  });
 });
 
 describe('backends that are not here', () => {

@@ -1,0 +1,106 @@
+// A number gone bad must reach the loss, on every backend: a kernel that turns NaN into 0 would hide a broken run.
+// Apart from the battery, because the payload of a NaN may differ between machines.
+
+import { describe, expect, it } from 'vitest';
+import {
+  type BatteryCase,
+  batteryCase,
+  type Contents,
+  input,
+  output,
+} from '../../src/kernels/battery-case.ts';
+import { runCase } from '../../src/kernels/battery-run.ts';
+import { unaryKinds } from '../../src/kernels/kernel-list.ts';
+import { candidates } from './backends.ts';
+
+const size = 21;
+const bad = 18;
+/** NaN at one element, beyond the first vector. */
+const spoilt: Contents = (u, i) => (i === bad ? NaN : u - 0.5);
+const infinite: Contents = (u, i) => (i === bad ? Infinity : u - 0.5);
+const pixel = {
+  height: 1,
+  width: size,
+  kernelHeight: 1,
+  kernelWidth: 1,
+  strideHeight: 1,
+  strideWidth: 1,
+  padTop: 0,
+  padLeft: 0,
+  outHeight: 1,
+  outWidth: size,
+} as const;
+
+/** Cases whose first output is [1, size] and must be NaN at `bad` alone. */
+const elementwise: readonly BatteryCase[] = [
+  ...unaryKinds.map((name, kind) => {
+    const args = { y: output(size), x: input(size, spoilt), size, kind, alpha: 0.1 };
+    return batteryCase('unaryForward', name, 'one', args);
+  }),
+  ...[0, 1].flatMap((activation): BatteryCase[] => [
+    batteryCase('add', `activation ${activation}`, 'one', {
+      y: output(size),
+      a: input(size, spoilt),
+      b: input(size),
+      size,
+      activation,
+    }),
+    batteryCase('denseForward', `bias, activation ${activation}`, 'one', {
+      y: output(size),
+      x: input(3),
+      w: input(3 * size),
+      bias: input(size, spoilt),
+      inputs: 3,
+      outputs: size,
+      activation,
+    }),
+    batteryCase('convForward', `activation ${activation}`, 'one', {
+      y: output(size),
+      x: input(size, spoilt),
+      w: input(1, () => 0.5),
+      bias: null,
+      ...pixel,
+      channels: 1,
+      filters: 1,
+      activation,
+    }),
+    batteryCase('normalizeForward', `activation ${activation}`, 'one', {
+      y: output(size),
+      x: input(size, spoilt),
+      mean: input(size),
+      inverse: input(size),
+      gamma: input(size),
+      beta: input(size),
+      positions: 1,
+      channels: size,
+      activation,
+      perShard: 0,
+    }),
+  ]),
+];
+
+/** Cases whose one loss must not be finite. */
+const losses = [spoilt, infinite].flatMap((contents) =>
+  (['softmaxCrossEntropy', 'sigmoidCrossEntropy', 'meanSquaredError'] as const).map((kernel) => {
+    const target = input(kernel === 'softmaxCrossEntropy' ? 1 : size, () => 0);
+    const args = { loss: output(1), dx: null, x: input(size, contents), target, size };
+    return batteryCase<typeof kernel>(kernel, contents === spoilt ? 'NaN' : 'infinity', 'one', args);
+  }),
+);
+
+describe.each(candidates.filter(({ backend }) => backend !== null))('$name', ({ backend }) => {
+  it.each(elementwise.map((test) => [`${test.kernel} ${test.name}`, test] as const))(
+    '%s keeps NaN',
+    (_, test) => {
+      const { floats } = runCase(backend!, test, 1);
+      expect([...floats.keys()].filter((i) => Number.isNaN(floats[i]))).toEqual([bad]);
+    },
+  );
+
+  it.each(losses.map((test) => [`${test.kernel} of ${test.name}`, test] as const))(
+    '%s is not finite',
+    (_, test) => {
+      expect(Number.isFinite(runCase(backend!, test as BatteryCase, 1).floats[0])).toBe(false);
+    },
+  );
+});
