@@ -132,12 +132,12 @@ export class Connection<Local extends End> {
       this.#handlers?.onMessage(message);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      this.#refuse(error);
+      this.refuse(error);
     }
   }
 
-  /** Ends the connection for what came in. */
-  #refuse(error: ProtocolError): void {
+  /** Ends the connection for what came in. A handler may throw the error as well. */
+  refuse(error: ProtocolError): void {
     if (this.#reason !== null) return;
     this.#reason = { kind: 'protocol', error };
     this.#finish(error.code === 'tooLarge' ? closeCodes.tooLarge : closeCodes.protocol, error.code);

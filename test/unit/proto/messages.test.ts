@@ -184,7 +184,7 @@ describe('the head of a tensor message', () => {
         const frame = new Uint8Array(tensorHeadBytes(type) + data.length);
         const at = writeTensorHead(head as unknown as TensorHead, data.length, frame, 0);
         frame.set(data, at);
-        expect(at % 4).toBe(0);
+        expect(at % 8).toBe(0);
         const decoded = decodeMessage(frame, 'peer') as Message & { data: Uint8Array };
         expect(plain(decoded)).toEqual(plain(message));
         expect(decoded.data.buffer).toBe(frame.buffer);

@@ -1,0 +1,254 @@
+// All-reduce of gradient buckets over a full mesh, as a machine without sockets: own nodes become ready, messages come in,
+// messages go out through `send`, and onReduced tells when a bucket of the gradient is whole.
+//
+// Every owner of a chunk gets the others' nodes of it piece by piece, adds each piece in the fixed tree as soon as all
+// its nodes are here, and sends the sum to all. Nothing depends on the order of arrival. What is sent is memory of the
+// arena, not a copy. That is safe because a worker begins the next step's round of a bucket only when it has the sums of
+// this one, and nobody can send a sum before it has received what it is made of; direct buckets are the exception, and
+// are copied.
+
+import { ProtocolError } from '../../proto/error.ts';
+import type { MessageOf } from '../../proto/messages.ts';
+import { assert } from '../../src/errors.ts';
+import {
+  type BucketPlan,
+  type ChunkSizes,
+  pieceAt,
+  pieceCount,
+  pieceStartingAt,
+  planBucket,
+  type Range,
+} from './chunks.ts';
+import { alignedFloats, bytesOf, equalBytes } from './floats.ts';
+import type { TreeAdder } from './tree-adder.ts';
+import type { World } from './world.ts';
+
+export type ReduceMessage = MessageOf<'partial'> | MessageOf<'sum'>;
+export type ReduceHead = Omit<MessageOf<'partial'>, 'data'> | Omit<MessageOf<'sum'>, 'data'>;
+
+export interface AllReduceOptions {
+  readonly world: World;
+  readonly generation: number;
+  /** Steps committed so far; the first to be reduced is the next. */
+  readonly startStep: number;
+  readonly buckets: readonly Range[];
+  readonly sizes: ChunkSizes;
+  /** Own node j of the whole flat gradient. */
+  readonly partials: readonly Float32Array[];
+  readonly gradient: Float32Array;
+  readonly adder: TreeAdder;
+  /** Data is the concatenation of `parts`. */
+  send(rank: number, head: ReduceHead, parts: readonly Uint8Array[]): void;
+  onReduced(step: number, bucket: number): void;
+}
+
+/** One bucket in one step. */
+class Round {
+  step = 0;
+  ownReady = false;
+  piecesLeft = 0;
+  sumsLeft = 0;
+  /** By own piece: ranks whose nodes are missing, the own one counted. */
+  readonly missing: Int32Array;
+  /** [own piece][rank]: nodes that wait to be added. */
+  readonly received: (Float32Array | null)[];
+  /** [rank][its piece]: sums that came. */
+  readonly sumsSeen: readonly Uint8Array[];
+  /** Sums that came before the own nodes were ready, when the gradient was still in use. */
+  readonly early: { readonly rank: number; readonly message: MessageOf<'sum'> }[] = [];
+
+  constructor(plan: BucketPlan, world: World) {
+    const pieces = pieceCount(plan.owned[world.rank]!, plan.pieceFloats);
+    this.missing = new Int32Array(pieces);
+    this.received = new Array<Float32Array | null>(pieces * world.size).fill(null);
+    this.sumsSeen = plan.owned.map((range, rank) => {
+      const none = plan.direct || rank === world.rank;
+      return new Uint8Array(none ? 0 : pieceCount(range, plan.pieceFloats));
+    });
+  }
+
+  begin(step: number, contributors: number): void {
+    this.step = step;
+    this.ownReady = false;
+    this.missing.fill(contributors);
+    this.piecesLeft = this.missing.length;
+    this.sumsLeft = 0;
+    for (const seen of this.sumsSeen) {
+      seen.fill(0);
+      this.sumsLeft += seen.length;
+    }
+  }
+}
+
+interface BucketState {
+  readonly plan: BucketPlan;
+  /** Last step that was reduced. */
+  done: number;
+  /** Of odd and even steps: a peer can be one step ahead, not two. */
+  readonly rounds: readonly [Round, Round];
+}
+
+export class AllReduce {
+  readonly #options: AllReduceOptions;
+  readonly #buckets: readonly BucketState[];
+  /** Ranks whose nodes a piece waits for: those that have any, and the own readiness. */
+  readonly #contributors: number;
+
+  constructor(options: AllReduceOptions) {
+    const { world, buckets, sizes, startStep } = options;
+    this.#options = options;
+    this.#buckets = buckets.map((bucket) => {
+      const plan = planBucket(bucket, world, sizes);
+      return { plan, done: startStep, rounds: [new Round(plan, world), new Round(plan, world)] };
+    });
+    this.#contributors = 1 + world.others.filter((rank) => world.nodes[rank]! > 0).length;
+  }
+
+  /** The own nodes of this bucket are complete, and the gradient may be written. */
+  ready(step: number, bucket: number): void {
+    const round = this.#round(bucket, step);
+    assert(round !== null && !round.ownReady, `bucket ${bucket} of step ${step} becomes ready once`);
+    round.ownReady = true;
+    const { plan } = this.#buckets[bucket]!;
+    this.#sendPartials(plan, step, bucket);
+    for (const { rank, message } of round.early) this.#writeSum(plan.owned[rank]!, message);
+    round.early.length = 0;
+    for (let piece = 0; piece < round.missing.length; piece++) this.#arrived(round, bucket, piece);
+    this.#finishIfWhole(round, bucket);
+  }
+
+  /** A message of a peer. Throws ProtocolError when it does not fit the plan. */
+  receive(rank: number, message: ReduceMessage): void {
+    if (message.generation !== this.#options.generation) return;
+    const round = this.#round(message.bucket, message.step);
+    if (round === null) return;
+    if (message.type === 'partial') this.#receivePartial(round, rank, message);
+    else this.#receiveSum(round, rank, message);
+  }
+
+  /** The round in flight of this step; null when it is over. */
+  #round(bucket: number, step: number): Round | null {
+    const state = this.#buckets[bucket];
+    if (state === undefined) throw new ProtocolError('unexpected', `there is no bucket ${bucket}`);
+    if (step <= state.done) return null;
+    if (step > state.done + 2)
+      throw new ProtocolError(
+        'overflow',
+        `a message of step ${step} while step ${state.done + 1} is in flight`,
+      );
+    const round = state.rounds[(step & 1) as 0 | 1];
+    if (round.step !== step) round.begin(step, this.#contributors);
+    return round;
+  }
+
+  #sendPartials(plan: BucketPlan, step: number, bucket: number): void {
+    const { world, generation, partials, send } = this.#options;
+    if (partials.length === 0) return;
+    const { pieceFloats, owned, direct } = plan;
+    const pieces = Math.max(0, ...world.others.map((rank) => pieceCount(owned[rank]!, pieceFloats)));
+    for (let piece = 0; piece < pieces; piece++) {
+      for (const rank of world.others) {
+        const { from, to } = pieceAt(owned[rank]!, pieceFloats, piece);
+        if (from >= to) continue;
+        const nodes = partials.map((node) => bytesOf(node.subarray(from, to)));
+        const parts = direct ? nodes.map((node) => node.slice()) : nodes;
+        send(rank, { type: 'partial', generation, step, bucket, offset: from }, parts);
+      }
+    }
+  }
+
+  #receivePartial(round: Round, rank: number, message: MessageOf<'partial'>): void {
+    const { world } = this.#options;
+    const { plan } = this.#buckets[message.bucket]!;
+    const piece = this.#pieceOf(plan, world.rank, message, world.nodes[rank]!);
+    if (round.missing[piece] === 0) return;
+    const place = piece * world.size + rank;
+    const before = round.received[place];
+    if (before) {
+      refuseUnlessEqual(bytesOf(before), message);
+      return;
+    }
+    round.received[place] = alignedFloats(message.data);
+    this.#arrived(round, message.bucket, piece);
+    this.#finishIfWhole(round, message.bucket);
+  }
+
+  #receiveSum(round: Round, rank: number, message: MessageOf<'sum'>): void {
+    const { plan } = this.#buckets[message.bucket]!;
+    const seen = round.sumsSeen[rank]!;
+    if (seen.length === 0) throw new ProtocolError('unexpected', `rank ${rank} has no sums to send`);
+    const piece = this.#pieceOf(plan, rank, message, 1);
+    if (seen[piece] === 1) {
+      const { from, to } = pieceAt(plan.owned[rank]!, plan.pieceFloats, piece);
+      const held = round.early.find(
+        (early) => early.rank === rank && early.message.offset === message.offset,
+      );
+      refuseUnlessEqual(held?.message.data ?? bytesOf(this.#options.gradient.subarray(from, to)), message);
+      return;
+    }
+    seen[piece] = 1;
+    round.sumsLeft -= 1;
+    if (round.ownReady) this.#writeSum(plan.owned[rank]!, message);
+    else round.early.push({ rank, message });
+    this.#finishIfWhole(round, message.bucket);
+  }
+
+  /** The piece that `message` is about, of what `owner` adds; its size must be `nodes` times the piece's. */
+  #pieceOf(plan: BucketPlan, owner: number, message: ReduceMessage, nodes: number): number {
+    const range = plan.owned[owner]!;
+    const piece = pieceStartingAt(range, plan.pieceFloats, message.offset);
+    if (piece < 0) throw new ProtocolError('unexpected', `a ${message.type} at offset ${message.offset}`);
+    const { from, to } = pieceAt(range, plan.pieceFloats, piece);
+    if (nodes === 0 || message.data.length !== (to - from) * nodes * 4)
+      throw new ProtocolError(
+        'size',
+        `a ${message.type} of ${message.data.length} bytes where ${(to - from) * nodes * 4} belong`,
+      );
+    return piece;
+  }
+
+  #writeSum({ from, to }: Range, message: MessageOf<'sum'>): void {
+    assert(message.offset >= from && message.offset < to, 'a sum lies in its chunk');
+    bytesOf(this.#options.gradient).set(message.data, message.offset * 4);
+  }
+
+  /** One more contributor of an own piece is there; adds the piece when it was the last. */
+  #arrived(round: Round, bucket: number, piece: number): void {
+    round.missing[piece]! -= 1;
+    if (round.missing[piece] !== 0) return;
+    const { world, generation, gradient, partials, adder, send } = this.#options;
+    const { plan } = this.#buckets[bucket]!;
+    const { from, to } = pieceAt(plan.owned[world.rank]!, plan.pieceFloats, piece);
+    const sources: Float32Array[] = [];
+    for (let rank = 0; rank < world.size; rank++) {
+      const received = round.received[piece * world.size + rank];
+      round.received[piece * world.size + rank] = null;
+      if (rank === world.rank) for (const node of partials) sources.push(node.subarray(from, to));
+      else
+        for (let node = 0; node < world.nodes[rank]!; node++)
+          sources.push(received!.subarray(node * (to - from), (node + 1) * (to - from)));
+    }
+    const sum = gradient.subarray(from, to);
+    adder.add(sum, sources);
+    round.piecesLeft -= 1;
+    if (plan.direct) return;
+    const parts = [bytesOf(sum)];
+    for (const rank of world.others)
+      send(rank, { type: 'sum', generation, step: round.step, bucket, offset: from }, parts);
+  }
+
+  #finishIfWhole(round: Round, bucket: number): void {
+    const state = this.#buckets[bucket]!;
+    if (!round.ownReady || round.piecesLeft > 0 || round.sumsLeft > 0 || round.step <= state.done) return;
+    state.done = round.step;
+    this.#options.onReduced(round.step, bucket);
+  }
+}
+
+function refuseUnlessEqual(before: Uint8Array, { type, step, bucket, offset, data }: ReduceMessage): void {
+  if (!equalBytes(before, data))
+    throw new ProtocolError(
+      'conflict',
+      `two unlike ${type}s of step ${step}, bucket ${bucket}, offset ${offset}`,
+    );
+}
