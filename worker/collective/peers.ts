@@ -8,8 +8,9 @@ import { type Deferred, deferred } from '../../src/platform/deferred.ts';
 import type { Mesh, PeerMessage } from '../mesh.ts';
 import type { StepPeers, SwappedReports } from '../step/peers.ts';
 import { AllReduce } from './all-reduce.ts';
-import type { ChunkSizes } from './chunks.ts';
+import { type Delivery, deliveryOf } from './delivery.ts';
 import { alignedFloats, bytesOf } from './floats.ts';
+import { chunkSizes } from './sizes.ts';
 import { Swap, type SwapPart } from './swap.ts';
 import { BlockAdder, type TreeAdder } from './tree-adder.ts';
 import { type World, worldOf } from './world.ts';
@@ -20,9 +21,9 @@ export interface OpenPeersOptions {
   readonly memory: EngineMemory;
   /** Adds nodes; plain TypeScript unless given. */
   readonly adder?: TreeAdder;
+  /** Delays of tests; as the environment says unless given. */
+  readonly delivery?: Delivery;
 }
-
-const defaultChunkSizes: ChunkSizes = { pieceFloats: 65_536, directBytesMax: 65_536 };
 
 /** Bit of the flags of a shard report: finish this step, then stop. */
 const stopFlag = 1;
@@ -41,15 +42,17 @@ export class Peers implements StepPeers {
   readonly #swapped = new Map<string, Deferred<void>>();
   /** The id of the reports' swap; those below are exchanges. */
   readonly #reportsId: number;
-  #sums = new Float32Array(0);
+  readonly #delivery: Delivery;
+  #sums: Float32Array = new Float32Array(0);
   #stop = false;
 
-  constructor({ mesh, membership, memory, adder }: OpenPeersOptions) {
+  constructor({ mesh, membership, memory, adder, delivery }: OpenPeersOptions) {
     const { compiled } = memory;
     const { boundaries } = compiled.assignment;
     const { generation, startStep, rank } = membership;
     this.#memory = memory;
     this.#mesh = mesh;
+    this.#delivery = delivery ?? deliveryOf(process.env);
     this.#generation = generation;
     this.#world = worldOf(rank, boundaries);
     this.#reportsId = compiled.exchanges.length;
@@ -61,7 +64,7 @@ export class Peers implements StepPeers {
       generation,
       startStep,
       buckets: compiled.buckets,
-      sizes: defaultChunkSizes,
+      sizes: chunkSizes,
       partials: Array.from({ length: nodes }, (_, j) =>
         floats.subarray(offset + j * stride, offset + (j + 1) * stride),
       ),
@@ -95,7 +98,8 @@ export class Peers implements StepPeers {
     const { rank, nodeStarts } = this.#world;
     const records = this.#memory.exchanged(exchange) as Float32Array;
     const own = records.subarray(nodeStarts[rank]! * recordSize, nodeStarts[rank + 1]! * recordSize);
-    this.#swap.begin(step, exchange, { data: bytesOf(own), flags: 0 });
+    // A copy: the program goes on and may use this memory again before the last of the others has it.
+    this.#swap.begin(step, exchange, { data: bytesOf(own).slice(), flags: 0 });
     return done;
   }
 
@@ -111,8 +115,19 @@ export class Peers implements StepPeers {
     return { sums: this.#sums, stop: this.#stop };
   }
 
-  /** Throws ProtocolError for what does not fit. */
+  /** What does not fit ends the connection it came by. */
   receive(rank: number, message: PeerMessage): void {
+    this.#delivery.deliver(() => {
+      try {
+        this.#take(rank, message);
+      } catch (error) {
+        if (!(error instanceof ProtocolError)) throw error;
+        this.#mesh.connection(rank).refuse(error);
+      }
+    });
+  }
+
+  #take(rank: number, message: PeerMessage): void {
     if (message.generation !== this.#generation) return;
     switch (message.type) {
       case 'partial':
