@@ -21,7 +21,7 @@ export interface ReportFacts {
 
 /** Aligned float32 of a message's unaligned bytes. */
 function floatsOf(bytes: Uint8Array): Float32Array {
-  return new Float32Array(bytes.slice().buffer);
+  return new Float32Array(new Uint8Array(bytes).buffer);
 }
 
 export function stepEvent(report: MessageOf<'report'>, facts: ReportFacts): StepEvent {

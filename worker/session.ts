@@ -17,12 +17,11 @@ import { namedTensors } from '../src/engine/state.ts';
 import { asLockstepError, assert, LockstepError } from '../src/errors.ts';
 import { deferred } from '../src/platform/deferred.ts';
 import type { ChosenBackend } from './choose-backend.ts';
-import { openPeers } from './collective/open-peers.ts';
+import { Peers } from './collective/peers.ts';
 import { compileFor, modelOfRun, type RunModel, setInitialState, stateVectors } from './engine.ts';
 import { LanePool } from './lanes/lane-pool.ts';
 import { Mesh, type PeerListener, type PeerMessage } from './mesh.ts';
 import { diagnose } from './step/diagnose.ts';
-import type { StepPeers } from './step/peers.ts';
 import { StepShell } from './step/step-shell.ts';
 import { type WorkerEffect, type WorkerEvent, WorkerMachine } from './worker-machine.ts';
 
@@ -58,7 +57,7 @@ interface Formed {
   readonly membership: Membership;
   readonly lanes: LanePool;
   readonly mesh: Mesh | null;
-  readonly peers: StepPeers | null;
+  readonly peers: Peers | null;
   readonly steps: StepShell;
 }
 
@@ -90,7 +89,6 @@ export class WorkerSession {
       return await this.#outcome.promise;
     } finally {
       this.#formed?.steps.abandon();
-      this.#formed?.peers?.close();
       this.#formed?.mesh?.close();
       link.close();
       await this.#formed?.lanes.close();
@@ -206,12 +204,8 @@ export class WorkerSession {
               onLost: (from, why) => this.#peerLost(membership, from, why),
             },
           });
-    let peers: StepPeers | null = null;
-    if (mesh !== null) {
-      const opened = openPeers({ mesh, membership, memory: lanes.memory, backend: backend.backend });
-      peers = opened.peers;
-      onPeerMessage = opened.onMessage;
-    }
+    const peers = mesh === null ? null : new Peers({ mesh, membership, memory: lanes.memory });
+    if (peers !== null) onPeerMessage = (from, message) => peers.receive(from, message);
     this.#formed = { membership, lanes, mesh, peers, steps: this.#stepShell(membership, lanes, peers) };
     this.#startState(lanes, membership.startStep);
   }
@@ -252,7 +246,7 @@ export class WorkerSession {
     this.#handle({ is: 'stateComplete' });
   }
 
-  #stepShell(membership: Membership, lanes: LanePool, peers: StepPeers | null): StepShell {
+  #stepShell(membership: Membership, lanes: LanePool, peers: Peers | null): StepShell {
     const { run, dataset } = this.#prepared!;
     const { config } = run;
     const { compiled } = lanes.memory;

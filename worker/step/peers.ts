@@ -14,5 +14,4 @@ export interface StepPeers {
   exchange(step: number, exchange: number): Promise<void>;
   /** `sums`: [shards][reports], the own shards' filled in. */
   swapReports(step: number, sums: Float32Array, stop: boolean): Promise<SwappedReports>;
-  close(): void;
 }
