@@ -14,28 +14,24 @@ export interface Lanes {
 
 /**
  * Threads of each worker: as asked, else the cores shared out, never more than there are shards for.
- * Throws LOCKSTEP_USAGE where more lanes are asked for than shards could keep busy.
+ * Throws LOCKSTEP_USAGE where there are more workers than shards: some would never compute anything.
  */
 export function planLanes(
   asked: { readonly workers: number; readonly threads: number | undefined },
   config: RunConfig,
   cores: number,
 ): Lanes {
+  const { shards } = config;
   const processes = Math.max(1, asked.workers);
-  const most = Math.max(1, Math.floor(config.shards / processes));
-  const threads = asked.threads ?? Math.min(most, Math.max(1, Math.floor(cores / processes)));
-  const lanes = processes * threads;
-  if (lanes > config.shards) {
-    const product =
-      asked.workers === 0
-        ? `${threads} threads`
-        : `${processes} workers x ${threads} threads are ${lanes} lanes, which`;
+  if (processes > shards) {
     throw new LockstepError(
       'LOCKSTEP_USAGE',
-      `${product} need at least ${lanes} shards, but the run has ${config.shards}: ` +
-        `use fewer, or set shards to ${lanes} in the config or by --shards (this changes the result)`,
+      `${processes} workers need at least ${processes} shards, but the run has ${shards}: ` +
+        `use fewer, or set shards to ${processes} in the config or by --shards (this changes the result)`,
     );
   }
+  const most = Math.max(1, Math.floor(shards / processes));
+  const threads = asked.threads ?? Math.min(most, Math.max(1, Math.floor(cores / processes)));
   return { workers: asked.workers, threads };
 }
 

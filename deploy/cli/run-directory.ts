@@ -5,8 +5,8 @@ import { dirname, join } from 'node:path';
 import { LockstepError } from '../../src/errors.ts';
 
 /**
- * The directory for a run named `name`: `asked`, else `runsDirectory`/NAME; where that is taken, NAME-2 and so on.
- * With `resume` the one to go on with: `asked`, else the newest of that name.
+ * The directory for a run named `name`: `asked`, else `runsDirectory`/NAME; where that is not empty, NAME-2 and so on.
+ * With `resume` the one to go on with: `asked`, else the newest of that name with a checkpoint.
  * Throws LOCKSTEP_USAGE where `asked` holds another run, LOCKSTEP_CHECKPOINT_NOT_FOUND where there is none to resume.
  */
 export function runDirectory(
@@ -15,24 +15,28 @@ export function runDirectory(
   resume: boolean,
   runsDirectory = 'runs',
 ): string {
-  if (asked !== undefined) {
-    checkIsDirectory(asked);
-    if (resume && !isTaken(asked)) throw nothingToResume(asked);
-    if (!resume && isTaken(asked)) {
-      throw new LockstepError(
-        'LOCKSTEP_USAGE',
-        `${asked} holds a run already: add --resume to go on with it, or give another --out`,
-      );
-    }
-    return asked;
-  }
+  if (asked !== undefined) return askedDirectory(asked, resume);
   const candidate = (number: number): string =>
     join(runsDirectory, number === 1 ? name : `${name}-${number}`);
   let number = 1;
-  while (isTaken(candidate(number))) number += 1;
+  while (!isEmpty(candidate(number))) number += 1;
   if (!resume) return candidate(number);
-  if (number === 1) throw nothingToResume(candidate(1));
-  return candidate(number - 1);
+  // Runs that failed before their first checkpoint have left a log behind, and nothing to go on with.
+  while (number > 0 && !hasCheckpoints(candidate(number))) number -= 1;
+  if (number === 0) throw nothingToResume(candidate(1));
+  return candidate(number);
+}
+
+function askedDirectory(asked: string, resume: boolean): string {
+  checkIsDirectory(asked);
+  if (resume && !hasCheckpoints(asked)) throw nothingToResume(asked);
+  if (!resume && hasCheckpoints(asked)) {
+    throw new LockstepError(
+      'LOCKSTEP_USAGE',
+      `${asked} holds a run already: add --resume to go on with it, or give another --out`,
+    );
+  }
+  return asked;
 }
 
 function nothingToResume(directory: string): LockstepError {
@@ -42,8 +46,12 @@ function nothingToResume(directory: string): LockstepError {
   );
 }
 
-function isTaken(directory: string): boolean {
-  return existsSync(directory) && readdirSync(directory).length > 0;
+function isEmpty(directory: string): boolean {
+  return !existsSync(directory) || readdirSync(directory).length === 0;
+}
+
+function hasCheckpoints(directory: string): boolean {
+  return !isEmpty(join(directory, 'checkpoints'));
 }
 
 /** A file where a directory belongs is told now, not after the first epoch. */

@@ -10,6 +10,7 @@ import { ProcessStopSignal } from './stop-signal.ts';
 export interface SessionOptions {
   readonly out: string;
   readonly json: boolean;
+  readonly resume: boolean;
 }
 
 /** Runs `work` under a display; resolves with how it ended. Sets the exit code of a run that a signal stopped. */
@@ -24,7 +25,7 @@ export async function runSession(
   let log: EventLog | null = null;
   let done = false;
   const onEvent = (event: RunEvent): void => {
-    log ??= new EventLog(options.out);
+    log ??= new EventLog(options.out, options.resume);
     log.write(event);
     display.show(event);
     done ||= event.event === 'done';

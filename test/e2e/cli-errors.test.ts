@@ -73,7 +73,7 @@ beforeAll(() => {
   write('range/idx.json', config(idx));
   write('range/images.gz', gzipSync(images));
   write('range/labels', idxFile([2], [1, 12]));
-  write('taken/old/events.ndjson', '');
+  write('taken/old/checkpoints/step-000001.safetensors', '');
   write('empty-token', '\n');
 });
 afterAll(() => directory.remove());
@@ -161,7 +161,7 @@ const cases: readonly Case[] = [
     what: 'a batch of nothing',
     args: train('batch.json'),
     exitCode: 2,
-    says: /^error: batch\.json: batch .*1/,
+    says: 'error: batch.json: batch: must be at least 1, got 0',
   },
   {
     what: 'a shape that a layer cannot take',
@@ -248,6 +248,12 @@ const cases: readonly Case[] = [
     says: 'error: --token-file empty-token: the file is empty',
   },
   {
+    what: 'a worker without a token',
+    args: ['worker', '--join', '127.0.0.1:1'],
+    exitCode: 2,
+    says: 'error: a worker needs the token of its coordinator: give --token-file FILE, or set LOCKSTEP_TOKEN',
+  },
+  {
     what: 'a worker without an address',
     args: ['worker'],
     exitCode: 2,
@@ -293,7 +299,8 @@ describe('bad input', () => {
 
   it('nobody at the address of the coordinator is worth a retry', async () => {
     const args = ['worker', '--join', 'ws://127.0.0.1:1'];
-    const outcome = await lockstep(args, { cwd: directory.path });
+    const env = { LOCKSTEP_TOKEN: 'ab'.repeat(32) };
+    const outcome = await lockstep(args, { cwd: directory.path, env });
     check({ what: '', args, exitCode: 3, says: /^error: .*127\.0\.0\.1:1/ }, outcome);
   });
 });

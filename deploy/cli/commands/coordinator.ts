@@ -31,10 +31,10 @@ interface CoordinatorCommandOptions extends OverrideOptions, KeepOptions {
 const defaultListen: Address = { host: '127.0.0.1', port: 7070 };
 const examples = `
 Examples:
-  $ lockstep coordinator examples/digits-cnn.json --workers 2
-  $ lockstep worker --join ws://127.0.0.1:7070        (twice, in other terminals)
+  $ lockstep coordinator examples/digits-cnn.json --workers 2 --out runs/a
+  $ lockstep worker --join ws://127.0.0.1:7070 --token-file runs/a/token    (twice, in other terminals)
 
-  $ export LOCKSTEP_TOKEN=$(openssl rand -hex 32)     (the same on every machine)
+  $ export LOCKSTEP_TOKEN=$(openssl rand -hex 32)    (the same on every machine)
   $ lockstep coordinator examples/digits-cnn.json --listen 0.0.0.0:7070 --insecure --workers 4`;
 
 export function coordinatorCommand(context: Context): Command {
@@ -76,7 +76,7 @@ async function coordinate(
   const dataset = await loadRunData(config, configPath, options.data);
   checkModel(config, dataset);
   checkStop(options.stopAfter, stepsOf(config, dataset.train.samples));
-  await runSession(context, { out, json: options.json }, (signal, onEvent) =>
+  await runSession(context, { out, json: options.json, resume: options.resume }, (signal, onEvent) =>
     context.api.serveCoordinator({
       config,
       dataset,

@@ -67,18 +67,21 @@ export async function train(
   const dataset = await loadRunData(config, configPath, options.data);
   checkModel(config, dataset);
   checkStop(options.stopAfter, stepsOf(config, dataset.train.samples));
-  const result = await runSession(context, { out, json: options.json }, (signal, onEvent) =>
-    context.api.trainCluster({
-      config,
-      dataset,
-      out,
-      ...lanes,
-      backend: options.backend,
-      resume: options.resume,
-      stopAfterStep: options.stopAfter,
-      signal,
-      onEvent,
-    }),
+  const result = await runSession(
+    context,
+    { out, json: options.json, resume: options.resume },
+    (signal, onEvent) =>
+      context.api.trainCluster({
+        config,
+        dataset,
+        out,
+        ...lanes,
+        backend: options.backend,
+        resume: options.resume,
+        stopAfterStep: options.stopAfter,
+        signal,
+        onEvent,
+      }),
   );
   return { result, out };
 }

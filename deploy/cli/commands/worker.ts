@@ -31,7 +31,7 @@ interface WorkerCommandOptions {
 const defaultListen: Address = { host: '127.0.0.1', port: 0 };
 const examples = `
 Examples:
-  $ lockstep worker --join ws://127.0.0.1:7070
+  $ lockstep worker --join ws://127.0.0.1:7070 --token-file runs/a/token
   $ LOCKSTEP_TOKEN=... lockstep worker --join ws://10.0.0.1:7070 --listen 10.0.0.2:7071 --insecure --threads 8`;
 
 export function workerCommand(context: Context): Command {

@@ -2,7 +2,7 @@
 // with --json every event as one line of JSON on stdout. The texts are made in format.ts.
 
 import type { DoneEvent, RunEvent, StartEvent, StepEvent } from '../../../src/engine/events.ts';
-import { formatBar, formatEvent, formatStep, formatSummary } from './format.ts';
+import { formatBar, formatEvent, formatStep, formatSummary, type ProgressState } from './format.ts';
 
 const redrawIntervalMs = 100;
 const plainIntervalMs = 4000;
@@ -29,7 +29,6 @@ export class RunDisplay {
   #start: StartEvent | null = null;
   #step: StepEvent | null = null;
   #startedMs = Date.now();
-  #firstStepMs: number | null = null;
   #shownMs = 0;
   #barShown = false;
 
@@ -67,7 +66,6 @@ export class RunDisplay {
   #begin(event: StartEvent): void {
     this.#start = event;
     this.#startedMs = Date.now();
-    this.#firstStepMs = this.#startedMs;
   }
 
   #showStep(event: StepEvent): void {
@@ -75,7 +73,6 @@ export class RunDisplay {
     const smooth = last + samplesPerSecondSmoothing * (event.samplesPerSecond - last);
     this.#step = { ...event, samplesPerSecond: smooth };
     const nowMs = Date.now();
-    this.#firstStepMs ??= nowMs;
     const intervalMs = this.#style === 'bar' ? redrawIntervalMs : plainIntervalMs;
     if (nowMs - this.#shownMs < intervalMs && event.step !== this.#start?.steps) return;
     this.#shownMs = nowMs;
@@ -90,12 +87,8 @@ export class RunDisplay {
     this.#streams.stdout.write(`${lines.join('\n')}\n`);
   }
 
-  #state() {
-    return {
-      start: this.#start,
-      step: this.#step,
-      elapsedMs: this.#firstStepMs === null ? 0 : Date.now() - this.#firstStepMs,
-    };
+  #state(): ProgressState {
+    return { start: this.#start, step: this.#step };
   }
 
   #drawBar(): void {

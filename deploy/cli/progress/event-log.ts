@@ -12,11 +12,12 @@ export class EventLog {
   #file: number | null = null;
   #pending = '';
 
-  constructor(directory: string) {
+  /** @param append whether the run goes on from an earlier one */
+  constructor(directory: string, append: boolean) {
     this.path = join(directory, 'events.ndjson');
     try {
       mkdirSync(directory, { recursive: true });
-      this.#file = openSync(this.path, 'a');
+      this.#file = openSync(this.path, append ? 'a' : 'w');
     } catch {
       this.#file = null;
     }

@@ -40,15 +40,12 @@ export function formatMetrics(metrics: Metrics): string {
 export interface ProgressState {
   readonly start: StartEvent | null;
   readonly step: StepEvent | null;
-  /** Since the first step of this process. */
-  readonly elapsedMs: number;
 }
 
-/** Time to the end at the pace so far, or null before the first step. */
-export function remainingMs({ start, step, elapsedMs }: ProgressState): number | null {
-  if (start === null || step === null) return null;
-  const taken = step.step - start.firstStep;
-  return taken <= 0 ? null : (elapsedMs / taken) * Math.max(0, start.steps - step.step);
+/** Time to the end at the pace of now, evaluations not counted; null before the first step. */
+export function remainingMs({ start, step }: ProgressState): number | null {
+  if (start === null || step === null || step.samplesPerSecond <= 0) return null;
+  return (1000 * start.batch * Math.max(0, start.steps - step.step)) / step.samplesPerSecond;
 }
 
 function epochsOf(start: StartEvent): number {

@@ -39,11 +39,15 @@ describe('planLanes', () => {
     expect(planLanes({ workers, threads }, config, cores)).toEqual({ workers, threads: expected });
   });
 
-  it('refuses more lanes than shards, and says the remedy', () => {
-    const error = errorOf(() => planLanes({ workers: 3, threads: 3 }, config, 2));
+  it('lets lanes be more than shards, so that one config runs everywhere', () => {
+    expect(planLanes({ workers: 5, threads: 2 }, config, 2)).toEqual({ workers: 5, threads: 2 });
+  });
+
+  it('refuses more workers than shards, and says the remedy', () => {
+    const error = errorOf(() => planLanes({ workers: 9, threads: 1 }, config, 2));
     expect(error.code).toBe('LOCKSTEP_USAGE');
     expect(error.message).toBe(
-      '3 workers x 3 threads are 9 lanes, which need at least 9 shards, but the run has 8: ' +
+      '9 workers need at least 9 shards, but the run has 8: ' +
         'use fewer, or set shards to 9 in the config or by --shards (this changes the result)',
     );
   });

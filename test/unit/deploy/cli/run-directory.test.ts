@@ -13,9 +13,15 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true }));
 
-function take(path: string): string {
+function fail(path: string): string {
   mkdirSync(join(root, path), { recursive: true });
   writeFileSync(join(root, path, 'events.ndjson'), '');
+  return join(root, path);
+}
+
+function take(path: string): string {
+  mkdirSync(join(fail(path), 'checkpoints'));
+  writeFileSync(join(root, path, 'checkpoints', 'step-000001.safetensors'), '');
   return join(root, path);
 }
 
@@ -25,6 +31,15 @@ describe('runDirectory without --out', () => {
     take('a');
     take('a-2');
     expect(runDirectory('a', undefined, false, root)).toBe(join(root, 'a-3'));
+  });
+
+  it('keeps apart runs that failed, but does not resume them', () => {
+    fail('a');
+    expect(runDirectory('a', undefined, false, root)).toBe(join(root, 'a-2'));
+    expect(() => runDirectory('a', undefined, true, root)).toThrow(/there is no run to resume/);
+    take('a-2');
+    fail('a-3');
+    expect(runDirectory('a', undefined, true, root)).toBe(join(root, 'a-2'));
   });
 
   it('resumes the newest', () => {
@@ -43,6 +58,7 @@ describe('runDirectory with --out', () => {
   it('takes a new or empty directory', () => {
     expect(runDirectory('a', join(root, 'x', 'y'), false, root)).toBe(join(root, 'x', 'y'));
     expect(runDirectory('a', root, false, root)).toBe(root);
+    expect(runDirectory('a', fail('x'), false, root)).toBe(join(root, 'x'));
   });
 
   it('refuses the directory of a run, unless it is resumed', () => {
