@@ -199,8 +199,13 @@ INLINE vi vi_multiply_wide(vi a, uint32_t m, vi *high) {
   return (vi)(uint32_t)product;
 #endif
 }
-INLINE void vi_store(int32_t *p, vi a) { v_store((float *)p, v_from_bits(a)); }
-INLINE vi vi_load(const int32_t *p) { return v_bits(v_load((const float *)p)); }
+/* By memcpy, as integers: through a float pointer the compiler may assume that they are other memory. */
+INLINE void vi_store(int32_t *p, vi a) { __builtin_memcpy(p, &a, sizeof a); }
+INLINE vi vi_load(const int32_t *p) {
+  vi a;
+  __builtin_memcpy(&a, p, sizeof a);
+  return a;
+}
 
 INLINE vf v_abs(vf a) { return v_from_bits(v_bits(a) & 0x7fffffff); }
 INLINE vf v_negate(vf a) { return v_from_bits(v_bits(a) ^ (int32_t)0x80000000); }
