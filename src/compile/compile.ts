@@ -1,6 +1,6 @@
 // From a model and its gradients to a program and an arena plan. The passes in their order; each is a file beside this one.
 
-import type { Assignment, CompiledModel, Segment } from '../engine/contract.ts';
+import type { Assignment, CompiledModel } from '../engine/contract.ts';
 import { assert } from '../errors.ts';
 import type { TrainingGraph } from '../ir/graph.ts';
 import { sizeOf } from '../ir/shapes.ts';
@@ -12,7 +12,7 @@ import { describeWork, lowerProgram, type Work } from './graph-to-items.ts';
 import type { Buffer, Item } from './instructions.ts';
 import { aligned } from './layout.ts';
 import { checkArenaSize, type Places } from './plan.ts';
-import { encode } from './segments.ts';
+import { type Encoded, encode } from './segments.ts';
 
 export interface CompileOptions {
   readonly model: Model;
@@ -57,13 +57,13 @@ export function compileProgram(options: CompileOptions): Program {
   const update = alone ? [] : insertBarriers(lowered.update, places, lanes, false);
   const evaluate = insertBarriers(lowered.evaluate, places, lanes, false);
   const words: number[] = [];
-  const append = (items: readonly Item[]): readonly Segment[] => {
+  const append = (items: readonly Item[]): Encoded => {
     const encoded = encode(items, places, arena.programOffset + words.length);
     for (const word of encoded.words) words.push(word);
-    return encoded.segments;
+    return encoded;
   };
-  const segments = { step: append(step), update: append(update), evaluate: append(evaluate) };
-  assert(segments.evaluate.length === 1, 'an evaluation is one segment');
+  const encoded = { step: append(step), update: append(update), evaluate: append(evaluate) };
+  assert(encoded.evaluate.segments.length === 1, 'an evaluation is one segment');
   const arenaSize = arena.programOffset + aligned(words.length);
   checkArenaSize(arenaSize);
 
@@ -77,9 +77,10 @@ export function compileProgram(options: CompileOptions): Program {
       offset: places.get(buffer)!,
       recordSize,
     })),
-    step: segments.step,
-    update: segments.update,
-    evaluate: segments.evaluate[0]!,
+    step: encoded.step.segments,
+    update: encoded.update.segments,
+    outline: encoded.step.outline,
+    evaluate: encoded.evaluate.segments[0]!,
     inputs: region(work.state.inputs),
     targets: region(work.state.targets),
     output: region(lowered.output),

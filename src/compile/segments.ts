@@ -1,19 +1,22 @@
 // The last pass: items with barriers -> words, stretches and segments.
 
-import type { ProgramEvent, Segment, Stretch } from '../engine/contract.ts';
+import type { Outline, ProgramEvent, Segment, Stretch } from '../engine/contract.ts';
 import { encodeInstruction, type KernelArguments, type KernelName } from '../kernels/kernel-list.ts';
-import type { Argument, Call, Item } from './instructions.ts';
+import { type Argument, type Call, type Item, writesOf } from './instructions.ts';
 import type { Places } from './plan.ts';
 
 export interface Encoded {
   readonly words: readonly number[];
   readonly segments: readonly Segment[];
+  /** Every call that is not guarded. */
+  readonly outline: readonly Outline[];
 }
 
 /** The words of `items`, which will lie at `base`. */
 export function encode(items: readonly Item[], places: Places, base: number): Encoded {
   const words: number[] = [];
   const segments: Segment[] = [];
+  const outline: Outline[] = [];
   let stretches: Stretch[] = [];
   let from = base;
   let guarded = false;
@@ -30,6 +33,7 @@ export function encode(items: readonly Item[], places: Places, base: number): En
   for (const item of items) {
     switch (item.kind) {
       case 'kernel':
+        if (!guarded) outline.push(outlineOf(item, places, base + words.length));
         words.push(...encodeCall(item, places));
         break;
       case 'barrier':
@@ -55,7 +59,7 @@ export function encode(items: readonly Item[], places: Places, base: number): En
     }
   }
   endSegment();
-  return { words, segments };
+  return { words, segments, outline };
 }
 
 function encodeCall({ kernel, args }: Call, places: Places): number[] {
@@ -67,4 +71,14 @@ function numberOf(argument: Argument, places: Places): number {
   if (argument === null) return -1;
   if (typeof argument === 'number') return argument;
   return places.get(argument.buffer)! + argument.from;
+}
+
+function outlineOf(call: Call, places: Places, from: number): Outline {
+  const writes = writesOf(call).map(({ buffer, from: start, size, part }) => ({
+    name: part ?? buffer.name,
+    offset: places.get(buffer)! + start,
+    size,
+    rowSize: buffer.rowSize,
+  }));
+  return { from, to: from + encodeCall(call, places).length, writes };
 }

@@ -64,6 +64,13 @@ export interface Bucket {
   readonly to: number;
 }
 
+/** A kernel call of the training step, with what it writes: for finding the first tensor that went bad. */
+export interface Outline {
+  readonly from: number;
+  readonly to: number;
+  readonly writes: readonly (Region & { readonly name: string; readonly rowSize: number | null })[];
+}
+
 export interface CompiledModel {
   readonly assignment: Assignment;
   /** Samples this arena has room for: the worker's share of the largest batch. */
@@ -87,6 +94,8 @@ export interface CompiledModel {
       `step` and `update` is empty. */
   readonly step: readonly Segment[];
   readonly update: readonly Segment[];
+  /** Forward and backward of `step`, call by call. */
+  readonly outline: readonly Outline[];
   /** Forward in inference mode with losses and metrics; no exchange, no emit. */
   readonly evaluate: Segment;
   readonly inputs: Region;

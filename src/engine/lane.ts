@@ -55,7 +55,7 @@ export class Lane {
   /** Runs a segment; `onEvent` is called in order, while other lanes may already be further on. Returns whether every
       stretch ran: guarded ones do only where the losses are finite. */
   run({ segment, table, gather }: SegmentRun, onEvent: (event: ProgramEvent) => void): boolean {
-    if (gather) this.#gather(gather, table);
+    if (gather) this.gather(gather, table);
     for (const { from, to, event, guarded } of segment.stretches) {
       if (guarded && !this.#lossesFinite(table)) return false;
       if (to > from) this.#runner.run(from, to, table);
@@ -74,7 +74,8 @@ export class Lane {
     return tables.length;
   }
 
-  #gather(name: SplitName, table: number): void {
+  /** Copies the samples of this lane's rows into the arena. */
+  gather(name: SplitName, table: number): void {
     const { floats, ints } = this.#runner.arena;
     const { inputs, targets, inputSize, targetSize } = this.#compiled;
     const split = this.#splits[name];
