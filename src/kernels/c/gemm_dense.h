@@ -5,8 +5,8 @@
 #define LOCKSTEP_GEMM_DENSE_H
 #include "gemm_pack.h"
 
-#define DEPTH_BLOCK 512             /* k of one block: a panel of B stays in the first caches */
-#define PACKED_BLOCK (128 * 1024)   /* floats of B packed at once: half of a second-level cache of 1 MB */
+#define DEPTH_BLOCK 512
+#define PACKED_BLOCK (128*1024)
 #define ROW_PITCH (DEPTH_BLOCK + 16) /* rows of A are copied to this pitch, which does not collide in a cache */
 #define DENSE_SCRATCH (PACKED_BLOCK + TILE_ROWS * ROW_PITCH)
 
@@ -51,7 +51,14 @@ static void product_block(const Product *p, const Region *region, int k_from, in
     if (copy) {
       for (int m = 0; m < height; m++) copy_floats(row_copy + m * ROW_PITCH, a + (intptr_t)m * p->depth, depth);
     }
-    for (int n = from; n < to; n += TILE_COLUMNS) {
+    const int next_height = i + 1 < tiles ? region->row_from + piece(i + 2, tiles, rows) - row - height : 0;
+    for (int n = from, next = 0; n < to; n += TILE_COLUMNS) {
+      /* what comes next is asked for while this tile is computed: a part of the next rows, and the next outputs */
+      const int next_to = (int)((int64_t)next_height * min_int(n + TILE_COLUMNS - from, to - from) / (to - from));
+      for (; next < next_to; next++) prefetch_floats(a + (intptr_t)(height + next) * p->depth, depth);
+      for (int m = 0; m < height && n + TILE_COLUMNS < to; m++) {
+        prefetch_floats(p->out + (intptr_t)(row + m) * p->columns + n + TILE_COLUMNS, TILE_COLUMNS);
+      }
       const intptr_t out = (intptr_t)row * p->columns + n;
       const int width = min_int(TILE_COLUMNS, to - n);
       const Tile tile = {

@@ -25,6 +25,12 @@ static void copy_padded_row(float *to, const float *row, int width, int channels
   zero_floats(to + (left + inside) * channels, (pixels - left - inside) * channels);
 }
 
+#define PREFETCH_ROWS 8 /* how far ahead packing asks for rows */
+
+INLINE void prefetch_floats(const float *p, int count) {
+  for (int i = 0; i < count; i += 16) __builtin_prefetch(p + i);
+}
+
 /* Columns of a panel in memory. */
 INLINE int panel_pitch(int columns) { return vectors_of(columns) * VW; }
 
@@ -123,6 +129,7 @@ static void pack_block(float *to, const float *from, intptr_t ld, int transposed
       const float *row = from + k * ld;
       float *out = to + k * TILE_COLUMNS;
       for (int i = 0; i < whole; i++, row += TILE_COLUMNS, out += panel) {
+        if (k + PREFETCH_ROWS < depth) prefetch_floats(row + PREFETCH_ROWS * ld, TILE_COLUMNS);
         UNROLL for (int v = 0; v < TILE_VECTORS; v++) v_store(out + v * VW, v_load(row + v * VW));
       }
     }
