@@ -91,6 +91,18 @@ for (const [name, backendOf] of backends) {
         expect(stateOf(pool.memory)).toBe(expected);
       }
     });
+
+    it('turns a failing lane into an error while the other lanes wait for it', async () => {
+      const compiled = compile(mlp, 3);
+      const pool = await openPool(mlp, compiled, backendOf());
+      pool.memory.writeStepTable(0, scheduleOf(mlp).at(1));
+      const table = pool.memory.tableAt(0);
+      // A first row far outside of the inputs for the last lane: its gathering throws.
+      const laneRows = pool.memory.arena.ints[table + 12]!;
+      pool.memory.arena.ints[laneRows + 3] = 2 ** 30;
+      await expect(pool.runAlone(0, 1)).rejects.toMatchObject({ code: 'LOCKSTEP_WORKER_FAILED' });
+      await expect(pool.runAlone(0, 1)).rejects.toMatchObject({ code: 'LOCKSTEP_INTERNAL' });
+    });
   });
 }
 
@@ -141,16 +153,14 @@ describe('a pool', () => {
     expect(losses.every(Number.isFinite)).toBe(false);
   });
 
-  it('turns a failing lane into an error while the other lanes wait for it', async () => {
-    const compiled = compile(mlp, 3);
-    const pool = await openPool(mlp, compiled, referenceBackend(32));
-    pool.memory.writeStepTable(0, scheduleOf(mlp).at(1));
-    const table = pool.memory.tableAt(0);
-    // A first row far outside of the inputs for the last lane: its gathering throws.
-    const laneRows = pool.memory.arena.ints[table + 12]!;
-    pool.memory.arena.ints[laneRows + 3] = 2 ** 30;
-    await expect(pool.runAlone(0, 1)).rejects.toMatchObject({ code: 'LOCKSTEP_WORKER_FAILED' });
-    await expect(pool.runAlone(0, 1)).rejects.toMatchObject({ code: 'LOCKSTEP_INTERNAL' });
+  it('closed in the middle of a run ends its threads, and the run is an error', async () => {
+    const pool = await openPool(cnn, compile(cnn, 2), referenceBackend(32));
+    const schedule = scheduleOf(cnn);
+    for (let i = 0; i < 16; i += 1) pool.memory.writeStepTable(i, schedule.at(i + 1));
+    const run = pool.runAlone(0, 16);
+    const outcome = expect(run).rejects.toMatchObject({ code: 'LOCKSTEP_WORKER_FAILED' });
+    await pool.close();
+    await outcome;
   });
 
   it('says at its start that a backend cannot be had', async () => {
