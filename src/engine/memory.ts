@@ -106,11 +106,7 @@ export class EngineMemory {
     for (let shard = firstShard; shard <= endShard; shard += 1) {
       ints[shardRows + shard - firstShard] = shardStart(shard, samples, shards) - firstRow;
     }
-    laneRowsOf(ints.subarray(shardRows, shardRows + endShard - firstShard + 1), lanes).forEach(
-      (row, lane) => {
-        ints[table + layout.laneRows + lane] = row;
-      },
-    );
+    ints.set(laneRowsOf(rows, lanes), table + layout.laneRows);
     ints.set(this.#merges, table + layout.merges);
     ints.set(this.#globalMerges, table + layout.globalMerges);
     for (let row = 0; row < rows; row += 1) {
@@ -162,21 +158,11 @@ export class EngineMemory {
 }
 
 /**
- * First row of each lane, and the end: lanes get whole shards, cut where the rows are divided most evenly.
- * `shardRows` are the first rows of the own shards, and their end.
+ * First row of each lane, and the end. Rows are independent in every kernel that is divided by rows, so that lanes need
+ * not get whole shards: three lanes share eight shards evenly, two lanes share one.
  */
-export function laneRowsOf(shardRows: ArrayLike<number>, lanes: number): number[] {
-  const last = shardRows.length - 1;
-  const rows = shardRows[last]!;
-  const starts = [0];
-  let shard = 0;
-  for (let lane = 1; lane < lanes; lane += 1) {
-    const ideal = (rows * lane) / lanes;
-    while (shard < last && Math.abs(shardRows[shard + 1]! - ideal) <= Math.abs(shardRows[shard]! - ideal))
-      shard += 1;
-    starts.push(shardRows[shard]!);
-  }
-  return [...starts, rows];
+export function laneRowsOf(rows: number, lanes: number): number[] {
+  return Array.from({ length: lanes + 1 }, (_, lane) => Math.floor((rows * lane) / lanes));
 }
 
 function scatter(values: readonly ArrayLike<number>[], tensors: readonly TensorLayout[], flat: Floats): void {

@@ -7,7 +7,6 @@ import { EngineMemory, laneRowsOf } from '../../../src/engine/memory.ts';
 import { bitsFloat } from '../../../src/kernels/kernel-list.ts';
 import { referenceBackend } from '../../../src/kernels/reference/backend.ts';
 import { decodeStepTable } from '../../../src/kernels/step-table.ts';
-import { shardStart } from '../../../src/numerics/tree.ts';
 import { mlp } from './jobs.ts';
 import { prepare } from './world.ts';
 
@@ -56,7 +55,7 @@ describe('a step table', () => {
     // Nodes 0..1, 2 of the first worker, 3, 4..7 of the second.
     expect(list(table.globalMergesOffset, 4)).toEqual([0, 0, 2, 1]);
     expect(list(table.sampleIdsOffset, 13)).toEqual(Array.from({ length: 13 }, (_, i) => 107 + i));
-    expect(list(table.laneRowsOffset, 3)).toEqual([0, 8, 13]);
+    expect(list(table.laneRowsOffset, 3)).toEqual([0, 6, 13]);
     expect(bitsFloat(ints[memory.tableAt(1) + 8]!)).toBe(Math.fround(0.05));
   });
 
@@ -80,25 +79,16 @@ describe('a step table', () => {
 });
 
 describe('the rows of lanes', () => {
-  it('are whole shards, ascending, all rows, and nearly even', () => {
-    const cases = fc.record({
-      samples: fc.nat(200),
-      shards: fc.integer({ min: 1, max: 20 }),
-      lanes: fc.integer({ min: 1, max: 6 }),
-    });
+  it('are ascending, all rows, and even to one row', () => {
+    const cases = fc.record({ rows: fc.nat(200), lanes: fc.integer({ min: 1, max: 6 }) });
     fc.assert(
-      fc.property(cases, ({ samples, shards, lanes }) => {
-        const shardRows = Array.from({ length: shards + 1 }, (_, shard) =>
-          shardStart(shard, samples, shards),
-        );
-        const starts = laneRowsOf(shardRows, lanes);
+      fc.property(cases, ({ rows, lanes }) => {
+        const starts = laneRowsOf(rows, lanes);
         expect(starts).toHaveLength(lanes + 1);
-        expect([starts[0], starts[lanes]]).toEqual([0, samples]);
-        const largest = Math.ceil(samples / shards);
+        expect([starts[0], starts[lanes]]).toEqual([0, rows]);
         starts.slice(1).forEach((start, lane) => {
-          expect(shardRows).toContain(start);
-          expect(start).toBeGreaterThanOrEqual(starts[lane]!);
-          expect(start - starts[lane]!).toBeLessThanOrEqual(samples / lanes + largest);
+          const share = start - starts[lane]!;
+          expect([Math.floor(rows / lanes), Math.ceil(rows / lanes)]).toContain(share);
         });
       }),
     );
