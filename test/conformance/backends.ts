@@ -1,5 +1,6 @@
 // Every backend there is, each loaded if it can be: what is missing stays visible as a skip with its reason.
 
+import { setFlagsFromString } from 'node:v8';
 import type { Backend } from '../../src/kernels/backend.ts';
 import { nativeBackend } from '../../src/kernels/native/backend.ts';
 import { referenceBackend } from '../../src/kernels/reference/backend.ts';
@@ -23,6 +24,9 @@ function candidate(name: string, family: Candidate['family'], load: () => Backen
     return { name, family, backend: null, reason: (error as Error).message };
   }
 }
+
+// Node.js 20 has relaxed SIMD behind a flag; users do not set it, but its bits can be held against native's all the same.
+if (process.versions.node.startsWith('20.')) setFlagsFromString('--experimental-wasm-relaxed-simd');
 
 export const candidates: readonly Candidate[] = [
   candidate('native avx512', 'fused', () => nativeBackend('avx512')),
