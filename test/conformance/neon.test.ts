@@ -1,0 +1,64 @@
+// NEON without an arm64 machine: every case of the battery is recorded here and run again by a cross-compiled program
+// under qemu, which compares the bytes. Skipped, with the reason, where the tools are not installed.
+
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { battery } from '../../src/kernels/battery.ts';
+import { caseRunner } from '../../src/kernels/battery-run.ts';
+import { kernelNames } from '../../src/kernels/kernel-list.ts';
+import { nativeBackend } from '../../src/kernels/native/backend.ts';
+import { packageRoot } from '../../src/platform/package-root.ts';
+import { recordingBackend } from './recording.ts';
+
+const compiler = 'aarch64-linux-gnu-gcc';
+const emulator = 'qemu-aarch64-static';
+const flags = ['-std=gnu11', '-O2', '-ffp-contract=off', '-fno-math-errno', '-static', '-DLOCKSTEP_ISA=neon'];
+const timeoutMs = 600_000;
+
+function missing(): string | null {
+  const absent = [compiler, emulator].filter((tool) => spawnSync(tool, ['--version']).status !== 0);
+  if (absent.length > 0) return `not installed: ${absent.join(', ')}`;
+  try {
+    nativeBackend();
+    return null;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+const reason = missing();
+
+describe(reason ? `NEON (skipped, ${reason})` : 'NEON', () => {
+  it.skipIf(reason)(
+    'gives the bytes of this machine on every case of the battery',
+    { timeout: timeoutMs },
+    () => {
+      const folder = mkdtempSync(join(tmpdir(), 'lockstep-neon-'));
+      try {
+        const { backend, recording } = recordingBackend(nativeBackend());
+        const run = caseRunner(backend, 1);
+        for (const name of kernelNames) for (const test of battery[name]) run(test);
+        expect(recording.length).toBeGreaterThan(3 * kernelNames.length);
+        writeFileSync(join(folder, 'recording'), Buffer.concat(recording.map((words) => bytesOf(words))));
+        const sources = [
+          join(packageRoot(), 'src/kernels/c/kernels.c'),
+          join(packageRoot(), 'test/conformance/c/replay.c'),
+        ];
+        execFileSync(compiler, [...flags, ...sources, '-o', join(folder, 'replay')]);
+        const replay = spawnSync(emulator, [join(folder, 'replay'), join(folder, 'recording')], {
+          encoding: 'utf8',
+        });
+        expect(replay.stdout).toBe(`${recording.length / 3} records, 0 wrong\n`);
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    },
+  );
+});
+
+function bytesOf(words: Int32Array): Uint8Array {
+  return new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+}
