@@ -29,15 +29,24 @@ const linkFlags = [
   '-Wl,--export=__heap_base', '-Wl,--strip-all',
 ]; // biome-ignore format: a table
 
+/** Exit code where the compiler cannot be installed, for the test that then says so. */
+const noToolchain = 3;
+
 function installToolchain() {
   if (existsSync(compilerEntry)) return;
   console.error('installing the pinned clang (100 MB, once) ...');
   const npm = process.platform === 'win32' ? 'npm.cmd' : 'npm';
-  execFileSync(npm, ['ci', '--ignore-scripts', '--no-audit', '--no-fund'], {
-    cwd: toolchain,
-    stdio: 'pipe',
-    timeout: installTimeoutMs,
-  });
+  const options = ['ci', '--ignore-scripts', '--no-audit', '--no-fund'];
+  try {
+    execFileSync(npm, options, { cwd: toolchain, stdio: 'pipe', timeout: installTimeoutMs });
+  } catch (error) {
+    const reason = String(error.stderr || error.message)
+      .trim()
+      .split('\n')
+      .at(0);
+    console.error(`the pinned clang cannot be installed in ${toolchain}: ${reason}`);
+    process.exit(noToolchain);
+  }
 }
 
 /** The two builds by variant: Record<'relaxed' | 'strict', Uint8Array>. */

@@ -1,0 +1,62 @@
+import { afterEach, describe, expect, it } from 'vitest';
+import type { Backend } from '../../../../src/kernels/backend.ts';
+import { encodeInstruction } from '../../../../src/kernels/kernel-list.ts';
+import { nativeBackend } from '../../../../src/kernels/native/backend.ts';
+
+function load(): { backend: Backend | null; reason: string } {
+  try {
+    return { backend: nativeBackend(), reason: '' };
+  } catch (error) {
+    return { backend: null, reason: (error as Error).message };
+  }
+}
+
+const { backend, reason } = load();
+
+describe.skipIf(!backend)(`native backend${reason && ` (skipped: ${reason})`}`, () => {
+  afterEach(() => {
+    delete process.env.LOCKSTEP_ISA;
+  });
+
+  it('takes the widest instruction set, and the one that LOCKSTEP_ISA names', () => {
+    expect(backend?.variant).not.toBe('portable');
+    process.env.LOCKSTEP_ISA = 'portable';
+    expect(nativeBackend().variant).toBe('portable');
+  });
+
+  it('says which instruction sets there are when another one is asked for', () => {
+    process.env.LOCKSTEP_ISA = 'sse9';
+    expect(() => nativeBackend()).toThrow(
+      /unknown instruction set "sse9"; one of avx512, avx2, neon, portable/,
+    );
+    const foreign = process.arch === 'x64' ? 'neon' : 'avx2';
+    expect(() => nativeBackend(foreign)).toThrow(
+      expect.objectContaining({ code: 'LOCKSTEP_BACKEND_UNAVAILABLE' }),
+    );
+  });
+
+  it('runs on an arena through its handle and sees the same memory', () => {
+    const arena = backend!.createArena(1024);
+    const runner = backend!.attach(arena.handle, 0);
+    const words = encodeInstruction('fill', { out: 512, count: 33, value: 2.5 });
+    arena.ints.set([1, 768, 64, 64]);
+    arena.ints.set(words, 128);
+    runner.run(128, 128 + words.length, 256);
+    expect([...arena.floats.subarray(510, 547)]).toEqual([0, 0, ...Array<number>(33).fill(2.5), 0, 0]);
+    expect(arena.floats.byteOffset % 64).toBe(0);
+  });
+
+  it('calls a word that is no instruction our own bug', () => {
+    const arena = backend!.createArena(1024);
+    arena.ints.set([1, 768, 64, 64]);
+    arena.ints.set([9999, 2], 128);
+    expect(() => backend!.attach(arena.handle, 0).run(128, 130, 256)).toThrow(/no instruction at word 128/);
+    expect(() => backend!.attach(arena.handle, 0).run(128, 4096, 256)).toThrow(/words of the arena/);
+  });
+
+  it('says how large an arena is that cannot be had', () => {
+    expect(() => backend!.createArena(2 ** 50)).toThrow(
+      expect.objectContaining({ code: 'LOCKSTEP_OUT_OF_MEMORY' }),
+    );
+  });
+});
