@@ -1,0 +1,154 @@
+// Stories of steps, told by events in and effects out.
+
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { LockstepError } from '../../../../src/errors.ts';
+import {
+  type StepEffect,
+  type StepEvent,
+  StepMachine,
+  type StepPlan,
+} from '../../../../worker/step/step-machine.ts';
+
+const never = (): boolean => false;
+const withPeers: StepPlan = {
+  alone: false,
+  segments: 2,
+  updates: 1,
+  buckets: 2,
+  stepsPerTaskMax: 16,
+  endStep: 2,
+  evaluateAfter: (step) => step === 2,
+  checkpointAfter: never,
+};
+const alone: StepPlan = {
+  ...withPeers,
+  alone: true,
+  segments: 1,
+  updates: 0,
+  endStep: 40,
+  evaluateAfter: (s) => s % 20 === 0,
+};
+
+/** Effects as short words: `runSegment 1.0`. */
+function told(effects: readonly StepEffect[]): string[] {
+  return effects.map((effect) => {
+    const detail =
+      'segment' in effect ? `.${effect.segment}` : 'exchange' in effect ? `.${effect.exchange}` : '';
+    const rest = 'bucket' in effect ? `.${effect.bucket}` : 'steps' in effect ? `+${effect.steps}` : '';
+    return `${effect.do} ${effect.step}${detail}${rest}`;
+  });
+}
+
+function play(machine: StepMachine, events: readonly StepEvent[]): string[] {
+  return events.flatMap((event) => told(machine.handle(event)));
+}
+
+const settled: readonly StepEvent[] = [
+  { is: 'segmentDone' },
+  { is: 'exchanged', exchange: 0 },
+  { is: 'bucketReady', bucket: 1 },
+  { is: 'bucketReady', bucket: 0 },
+  { is: 'bucketReduced', bucket: 1 },
+  { is: 'segmentDone' },
+  { is: 'bucketReduced', bucket: 0 },
+];
+
+describe('with peers', () => {
+  it('runs segments, exchanges, reductions, reports, the update, and then the next step', () => {
+    const machine = new StepMachine(withPeers, 0);
+    expect(play(machine, [{ is: 'begin' }, { is: 'exchangeReady', exchange: 0 }, ...settled])).toEqual([
+      'runSegment 1.0',
+      'exchange 1.0',
+      'runSegment 1.1',
+      'reduce 1.1',
+      'reduce 1.0',
+      'swapReports 1',
+    ]);
+    expect(play(machine, [{ is: 'reportsSwapped', finite: true, stop: false }])).toEqual(['runUpdate 1.0']);
+    expect(play(machine, [{ is: 'segmentDone' }])).toEqual(['report 1', 'runSegment 2.0']);
+  });
+
+  it('evaluates, keeps a snapshot and finishes at the end', () => {
+    const machine = new StepMachine(withPeers, 1);
+    play(machine, [{ is: 'begin' }, { is: 'exchangeReady', exchange: 0 }, ...settled]);
+    play(machine, [{ is: 'reportsSwapped', finite: true, stop: false }]);
+    expect(play(machine, [{ is: 'segmentDone' }])).toEqual(['report 2', 'evaluate 2']);
+    expect(play(machine, [{ is: 'evaluated' }])).toEqual(['snapshot 2', 'finish 2']);
+  });
+
+  it('stops where all have heard of it, not where one has', () => {
+    const machine = new StepMachine({ ...withPeers, endStep: 9 }, 0);
+    play(machine, [{ is: 'begin' }, { is: 'stop' }, { is: 'exchangeReady', exchange: 0 }, ...settled]);
+    play(machine, [{ is: 'reportsSwapped', finite: true, stop: true }]);
+    expect(play(machine, [{ is: 'segmentDone' }])).toEqual(['report 1', 'snapshot 1', 'finish 1']);
+  });
+
+  it('does not update where a loss is not finite', () => {
+    const machine = new StepMachine(withPeers, 0);
+    play(machine, [{ is: 'begin' }, { is: 'exchangeReady', exchange: 0 }, ...settled]);
+    expect(play(machine, [{ is: 'reportsSwapped', finite: false, stop: false }])).toEqual(['diagnose 1']);
+    expect(machine.phase).toBe('over');
+  });
+
+  it('updates once, in whatever order buckets and reports arrive', () => {
+    const arrivals: StepEvent[] = [
+      { is: 'bucketReduced', bucket: 0 },
+      { is: 'bucketReduced', bucket: 1 },
+      { is: 'reportsSwapped', finite: true, stop: false },
+    ];
+    fc.assert(
+      fc.property(fc.shuffledSubarray(arrivals, { minLength: 3 }), (order) => {
+        const machine = new StepMachine({ ...withPeers, segments: 1 }, 0);
+        play(machine, [{ is: 'begin' }, { is: 'bucketReady', bucket: 0 }, { is: 'bucketReady', bucket: 1 }]);
+        play(machine, [{ is: 'segmentDone' }]);
+        const effects = order.map((event) => told(machine.handle(event)));
+        expect(effects.flat()).toEqual(['runUpdate 1.0']);
+        expect(effects.at(-1)).toEqual(['runUpdate 1.0']);
+      }),
+    );
+  });
+
+  it('takes an event out of turn for a bug of ours', () => {
+    const machine = new StepMachine(withPeers, 0);
+    expect(() => machine.handle({ is: 'evaluated' })).toThrow(LockstepError);
+  });
+
+  it('has nothing to do where the end is behind it', () => {
+    expect(play(new StepMachine(withPeers, 2), [{ is: 'begin' }])).toEqual(['finish 2']);
+  });
+});
+
+describe('alone', () => {
+  it('runs many steps a task, up to the next evaluation', () => {
+    const machine = new StepMachine(alone, 0);
+    expect(play(machine, [{ is: 'begin' }])).toEqual(['runTask 1+16']);
+    const after16 = play(machine, [{ is: 'taskDone', steps: 16, finite: true }]);
+    expect(after16).toHaveLength(17);
+    expect(after16.at(0)).toBe('report 1');
+    expect(after16.at(-1)).toBe('runTask 17+4');
+    const after20 = play(machine, [{ is: 'taskDone', steps: 4, finite: true }]);
+    expect(after20.at(-1)).toBe('evaluate 20');
+    expect(play(machine, [{ is: 'evaluated' }])).toEqual(['runTask 21+16']);
+  });
+
+  it('stops after the task in flight', () => {
+    const machine = new StepMachine(alone, 0);
+    play(machine, [{ is: 'begin' }, { is: 'stop' }]);
+    expect(play(machine, [{ is: 'taskDone', steps: 16, finite: true }]).slice(-2)).toEqual([
+      'snapshot 16',
+      'finish 16',
+    ]);
+  });
+
+  it('names the step after the last good one', () => {
+    const machine = new StepMachine(alone, 0);
+    play(machine, [{ is: 'begin' }]);
+    expect(play(machine, [{ is: 'taskDone', steps: 3, finite: false }])).toEqual([
+      'report 1',
+      'report 2',
+      'report 3',
+      'diagnose 4',
+    ]);
+  });
+});
