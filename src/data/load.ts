@@ -31,11 +31,19 @@ const loaders: {
 
 /**
  * The data set that `data` describes, scaled and hashed.
- * @throws LockstepError LOCKSTEP_DATA_NOT_FOUND, LOCKSTEP_DATA_INVALID; the message names the file and the remedy
+ * @throws LockstepError LOCKSTEP_DATA_NOT_FOUND, LOCKSTEP_DATA_INVALID naming the file and the remedy;
+ *   LOCKSTEP_OUT_OF_MEMORY
  */
 export async function loadDataset(data: DataConfig, options: LoadOptions): Promise<Dataset> {
   const load = loaders[data.kind] as (data: DataConfig, options: LoadOptions) => Promise<RawDataset>;
-  return makeDataset(await load(data, options), data.scale);
+  try {
+    return makeDataset(await load(data, options), data.scale);
+  } catch (error) {
+    // A typed array that the machine, or JavaScript, cannot hold.
+    if (!(error instanceof RangeError)) throw error;
+    const told = `no memory for the data set (${error.message}): use fewer samples, or a larger machine`;
+    throw new LockstepError('LOCKSTEP_OUT_OF_MEMORY', told, { cause: error });
+  }
 }
 
 function drawnDigits(data: DataConfigOf<'digits'>): RawDataset {

@@ -5,6 +5,7 @@ import type { Scale } from '../config/schema-data.ts';
 import type { Shape } from '../ir/graph.ts';
 import type { Dataset, Split } from './dataset.ts';
 import { applyScaling, scalingOf } from './scale.ts';
+import { sharedFloats } from './shared-floats.ts';
 
 /** One split as read: values as they are in the file. */
 export interface RawSplit {
@@ -27,11 +28,6 @@ export interface RawDataset {
 }
 
 export const emptySplit: RawSplit = { samples: 0, inputs: [], targets: [] };
-
-/** Float32 memory that threads share. */
-export function sharedFloats(length: number): Float32Array<SharedArrayBuffer> {
-  return new Float32Array(new SharedArrayBuffer(length * Float32Array.BYTES_PER_ELEMENT));
-}
 
 /** Inputs scaled by the training split's numbers, targets as they are. */
 export function makeDataset(raw: RawDataset, scale: Scale): Dataset {

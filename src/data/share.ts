@@ -4,6 +4,7 @@
 import { LockstepError } from '../errors.ts';
 import type { Shape } from '../ir/graph.ts';
 import type { Dataset, Split } from './dataset.ts';
+import { sharedFloats } from './shared-floats.ts';
 
 /** What a data set is, without its bytes. */
 export interface DatasetDescription {
@@ -71,19 +72,17 @@ export class DatasetAssembly {
   #part = 0;
   #received = 0;
 
-  /** @throws LockstepError LOCKSTEP_DATA_MISMATCH for sizes that cannot be */
+  /** @throws LockstepError LOCKSTEP_DATA_MISMATCH for sizes that cannot be, LOCKSTEP_OUT_OF_MEMORY */
   constructor(description: DatasetDescription) {
     const { inputShape, targetSize, trainSamples, testSamples } = description;
     const inputSize = inputShape.reduce((product, dimension) => product * dimension, 1);
     const bytes = (trainSamples + testSamples) * (inputSize + targetSize) * Float32Array.BYTES_PER_ELEMENT;
     if (!(bytes <= datasetBytesMax))
       throw mismatch(`would have ${bytes} bytes; at most ${datasetBytesMax} are taken`);
-    const floats = (length: number) =>
-      new Float32Array(new SharedArrayBuffer(length * Float32Array.BYTES_PER_ELEMENT));
     const split = (samples: number): Split => ({
       samples,
-      inputs: floats(samples * inputSize),
-      targets: floats(samples * targetSize),
+      inputs: sharedFloats(samples * inputSize),
+      targets: sharedFloats(samples * targetSize),
     });
     this.#description = description;
     this.#train = split(trainSamples);

@@ -159,6 +159,14 @@ describe('made by the program', () => {
   });
 });
 
+test('more data than can be is one clear line', async () => {
+  const data = { kind: 'digits', train: 2 ** 45 };
+  await expect(load(data)).rejects.toMatchObject({
+    code: 'LOCKSTEP_OUT_OF_MEMORY',
+    message: expect.stringMatching(/^no memory for the data set .*use fewer samples, or a larger machine$/),
+  });
+});
+
 const mnist = new URL('../../../../shared/data/mnist/', import.meta.url).pathname;
 const pair = (name: string) => ({ images: `${name}-images-idx3-ubyte`, labels: `${name}-labels-idx1-ubyte` });
 
