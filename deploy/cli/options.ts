@@ -46,11 +46,11 @@ export function workersOption(meaning: string): Option {
   return new Option('--workers <count>', meaning).argParser(integer(0, workersMax));
 }
 
-export function threadsOption(): Option {
-  return new Option(
-    '--threads <count>',
-    'compute threads of each worker (default: the cores, shared out)',
-  ).argParser(integer(1, threadsMax));
+/** @param meaning of the number that is taken where none is given */
+export function threadsOption(usual = 'the cores, shared out'): Option {
+  return new Option('--threads <count>', `compute threads of each worker (default: ${usual})`).argParser(
+    integer(1, threadsMax),
+  );
 }
 
 export function backendOption(): Option {
@@ -60,12 +60,12 @@ export function backendOption(): Option {
   ).choices(backends);
 }
 
-export function dataOption(): Option {
-  return new Option('--data <directory>', "where the config's data files are (default: beside the config)");
+export function dataOption(usual = 'beside the config'): Option {
+  return new Option('--data <directory>', `where the config's data files are (default: ${usual})`);
 }
 
 export function jsonOption(): Option {
-  return new Option('--json', 'print events as NDJSON on stdout').default(false);
+  return new Option('--json', 'print events as NDJSON on stdout');
 }
 
 export function tokenFileOption(): Option {
@@ -79,7 +79,7 @@ export function insecureOption(): Option {
   return new Option(
     '--insecure',
     'allow an address that other machines reach, though traffic is not encrypted',
-  ).default(false);
+  );
 }
 
 /** What changes the run itself, in place of the config's values. */
@@ -94,9 +94,9 @@ export interface OverrideOptions {
 export interface KeepOptions {
   readonly data?: string;
   readonly out?: string;
-  readonly resume: boolean;
+  readonly resume?: boolean;
   readonly stopAfter?: number;
-  readonly json: boolean;
+  readonly json?: boolean;
 }
 
 /** The options of every command that runs a training. */
@@ -123,7 +123,7 @@ export function addRunOptions(command: Command): Command {
     )
     .addOption(dataOption())
     .addOption(new Option('--out <directory>', 'where checkpoints and events go (default: runs/NAME)'))
-    .addOption(new Option('--resume', 'go on from the newest good checkpoint of the run').default(false))
+    .addOption(new Option('--resume', 'go on from the newest good checkpoint of the run'))
     .addOption(
       new Option('--stop-after <step>', 'stop with a checkpoint after this step; --resume goes on').argParser(
         integer(1),

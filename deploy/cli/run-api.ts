@@ -20,7 +20,6 @@ export interface RunOptions {
   readonly dataset: Dataset;
   /** Directory for checkpoints and metrics. */
   readonly out: string;
-  readonly backend: BackendName | undefined;
   /** Go on from the newest good checkpoint in `out`. */
   readonly resume: boolean;
   /** Stop, with a checkpoint, once this many steps are committed; the run can be resumed. */
@@ -34,6 +33,7 @@ export interface TrainOptions extends RunOptions {
   readonly workers: number;
   /** Compute threads of each worker. */
   readonly threads: number;
+  readonly backend: BackendName | undefined;
 }
 
 export interface CoordinatorOptions extends RunOptions {

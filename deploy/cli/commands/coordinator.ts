@@ -1,14 +1,12 @@
 // `lockstep coordinator`: forms a cluster of workers that are started elsewhere, and leads their run.
 
 import { Command, Option } from 'commander';
-import type { BackendName } from '../../../src/kernels/backend.ts';
 import { checkExposure, checkModel, checkStop, planLanes, stepsOf } from '../check-run.ts';
 import type { Context } from '../context.ts';
 import { loadRunConfig, loadRunData, readToken } from '../load-run.ts';
 import {
   addRunOptions,
   address,
-  backendOption,
   insecureOption,
   integer,
   type KeepOptions,
@@ -23,9 +21,8 @@ import { runSession } from '../run-session.ts';
 interface CoordinatorCommandOptions extends OverrideOptions, KeepOptions {
   readonly listen: Address;
   readonly workers: number;
-  readonly backend?: BackendName;
   readonly tokenFile?: string;
-  readonly insecure: boolean;
+  readonly insecure?: boolean;
 }
 
 const defaultListen: Address = { host: '127.0.0.1', port: 7070 };
@@ -52,7 +49,6 @@ export function coordinatorCommand(context: Context): Command {
         .argParser(integer(1, workersMax))
         .default(1),
     )
-    .addOption(backendOption())
     .addOption(tokenFileOption())
     .addOption(insecureOption());
   return addRunOptions(command)
@@ -67,16 +63,18 @@ async function coordinate(
   configPath: string,
   options: CoordinatorCommandOptions,
 ): Promise<void> {
-  checkExposure(options.listen, options.insecure);
+  const insecure = options.insecure === true;
+  checkExposure(options.listen, insecure);
   const token = readToken(options.tokenFile);
   const config = await loadRunConfig(configPath, options);
   planLanes({ workers: options.workers, threads: 1 }, config, context.cores);
   checkModel(config);
-  const out = runDirectory(config.name, options.out, options.resume);
+  const resume = options.resume === true;
+  const out = runDirectory(config.name, options.out, resume);
   const dataset = await loadRunData(config, configPath, options.data);
   checkModel(config, dataset);
   checkStop(options.stopAfter, stepsOf(config, dataset.train.samples));
-  await runSession(context, { out, json: options.json, resume: options.resume }, (signal, onEvent) =>
+  await runSession(context, { out, json: options.json === true, resume }, (signal, onEvent) =>
     context.api.serveCoordinator({
       config,
       dataset,
@@ -84,9 +82,8 @@ async function coordinate(
       listen: options.listen,
       workers: options.workers,
       token,
-      insecure: options.insecure,
-      backend: options.backend,
-      resume: options.resume,
+      insecure,
+      resume,
       stopAfterStep: options.stopAfter,
       signal,
       onEvent,

@@ -26,7 +26,7 @@ export function doctorCommand(context: Context): Command {
     .summary('check what this machine can compute with')
     .description('Checks Node, memory, kernels and their numerics. Workers of one run need one fingerprint.')
     .addOption(jsonOption())
-    .action(async (options: { json: boolean }) => {
+    .action(async (options: { json?: boolean }) => {
       const findings = [...machine(context), ...(await backends())];
       for (const finding of findings) {
         context.stdout.write(`${options.json ? JSON.stringify(finding) : formatFinding(finding)}\n`);

@@ -13,7 +13,7 @@ interface EvaluateOptions {
   readonly split: SplitName;
   readonly backend?: BackendName;
   readonly threads?: number;
-  readonly json: boolean;
+  readonly json?: boolean;
 }
 
 const examples = `
@@ -26,9 +26,9 @@ export function evaluateCommand(context: Context): Command {
     .summary('loss and metrics of a checkpoint')
     .description('Computes loss and metrics of a checkpoint on the held-out samples of its config.')
     .argument('<checkpoint>', 'checkpoint, or directory of a run')
-    .addOption(dataOption())
+    .addOption(dataOption('the working directory'))
     .addOption(splitOption())
-    .addOption(threadsOption())
+    .addOption(threadsOption('the cores'))
     .addOption(backendOption())
     .addOption(jsonOption())
     .addHelpText('after', examples)

@@ -44,7 +44,7 @@ export function inspectCommand(context: Context): Command {
     .argument('<target>', 'checkpoint, directory of a run, or config file')
     .addOption(jsonOption())
     .addHelpText('after', examples)
-    .action(async (target: string, options: { json: boolean }) => {
+    .action(async (target: string, options: { json?: boolean }) => {
       const inspection = isConfig(target)
         ? await inspectConfig(target)
         : await inspectCheckpoint(context, target);

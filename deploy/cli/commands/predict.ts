@@ -37,10 +37,10 @@ export function predictCommand(context: Context): Command {
         'samples without targets: IDX images or CSV (default: the held-out samples of the config)',
       ),
     )
-    .addOption(dataOption())
+    .addOption(dataOption('the working directory'))
     .addOption(splitOption())
     .addOption(new Option('--format <format>', 'what is printed').choices(['csv', 'ndjson']).default('csv'))
-    .addOption(threadsOption())
+    .addOption(threadsOption('the cores'))
     .addOption(backendOption())
     .addHelpText('after', examples)
     .action((target: string, options: PredictOptions) => predict(context, target, options));

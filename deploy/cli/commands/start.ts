@@ -10,7 +10,7 @@ import { train } from './train.ts';
 interface StartOptions {
   readonly workers: number;
   readonly threads: number;
-  readonly json: boolean;
+  readonly json?: boolean;
 }
 
 export function startCommand(context: Context): Command {
@@ -24,7 +24,7 @@ export function startCommand(context: Context): Command {
     .addOption(jsonOption())
     .action(async (options: StartOptions) => {
       const config = join(packageRoot(), 'examples', 'digits-cnn.json');
-      const { out, result } = await train(context, config, { ...options, resume: false });
+      const { out, result } = await train(context, config, options);
       if (!options.json && !result.stopped) context.stdout.write(`\n${nextCommands(out).join('\n')}\n`);
     });
 }

@@ -63,25 +63,23 @@ export async function train(
   const config = await loadRunConfig(configPath, options);
   const lanes = planLanes({ workers: options.workers, threads: options.threads }, config, context.cores);
   checkModel(config);
-  const out = runDirectory(config.name, options.out, options.resume);
+  const resume = options.resume === true;
+  const out = runDirectory(config.name, options.out, resume);
   const dataset = await loadRunData(config, configPath, options.data);
   checkModel(config, dataset);
   checkStop(options.stopAfter, stepsOf(config, dataset.train.samples));
-  const result = await runSession(
-    context,
-    { out, json: options.json, resume: options.resume },
-    (signal, onEvent) =>
-      context.api.trainCluster({
-        config,
-        dataset,
-        out,
-        ...lanes,
-        backend: options.backend,
-        resume: options.resume,
-        stopAfterStep: options.stopAfter,
-        signal,
-        onEvent,
-      }),
+  const result = await runSession(context, { out, json: options.json === true, resume }, (signal, onEvent) =>
+    context.api.trainCluster({
+      config,
+      dataset,
+      out,
+      ...lanes,
+      backend: options.backend,
+      resume,
+      stopAfterStep: options.stopAfter,
+      signal,
+      onEvent,
+    }),
   );
   return { result, out };
 }

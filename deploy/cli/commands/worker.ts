@@ -25,7 +25,7 @@ interface WorkerCommandOptions {
   readonly threads?: number;
   readonly backend?: BackendName;
   readonly tokenFile?: string;
-  readonly insecure: boolean;
+  readonly insecure?: boolean;
 }
 
 const defaultListen: Address = { host: '127.0.0.1', port: 0 };
@@ -53,7 +53,7 @@ export function workerCommand(context: Context): Command {
         .argParser(address)
         .default(defaultListen, '127.0.0.1:0'),
     )
-    .addOption(threadsOption())
+    .addOption(threadsOption('the cores'))
     .addOption(backendOption())
     .addOption(tokenFileOption())
     .addOption(insecureOption())
@@ -62,7 +62,8 @@ export function workerCommand(context: Context): Command {
 }
 
 async function work(context: Context, options: WorkerCommandOptions): Promise<void> {
-  checkExposure(options.listen, options.insecure);
+  const insecure = options.insecure === true;
+  checkExposure(options.listen, insecure);
   const token = readToken(options.tokenFile);
   const log = (line: string): void => void context.stderr.write(`${line}\n`);
   const spawned = followParent(() => process.exit(0));
@@ -75,7 +76,7 @@ async function work(context: Context, options: WorkerCommandOptions): Promise<vo
     threads: options.threads ?? context.cores,
     backend: options.backend,
     listen: options.listen,
-    insecure: options.insecure,
+    insecure,
     signal: signal ?? neverStopped,
     onEvent: (event) => show(event, log),
   });

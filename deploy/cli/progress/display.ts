@@ -7,6 +7,8 @@ import { formatBar, formatEvent, formatStep, formatSummary, type ProgressState }
 const redrawIntervalMs = 100;
 const plainIntervalMs = 4000;
 const samplesPerSecondSmoothing = 0.2;
+/** Of a terminal that does not tell. */
+const columnsDefault = 100;
 const eraseLine = '\r\u001b[2K';
 
 export interface Streams {
@@ -93,7 +95,7 @@ export class RunDisplay {
 
   #drawBar(): void {
     if (this.#style !== 'bar' || this.#start === null) return;
-    const line = formatBar(this.#state(), this.#streams.stderr.columns ?? 100);
+    const line = formatBar(this.#state(), this.#streams.stderr.columns || columnsDefault);
     this.#streams.stderr.write(`${eraseLine}${line}`);
     this.#barShown = true;
   }
