@@ -4,8 +4,8 @@
 // Every owner of a chunk gets the others' nodes of it piece by piece, adds each piece in the fixed tree as soon as all
 // its nodes are here, and sends the sum to all. Nothing depends on the order of arrival. What is sent is memory of the
 // arena, not a copy. That is safe because a worker begins the next step's round of a bucket only when it has the sums of
-// this one, and nobody can send a sum before it has received what it is made of; direct buckets are the exception, and
-// are copied.
+// this one, and nobody can send a sum before it has received what it is made of. Copied are direct buckets, and sums for
+// workers without nodes: there nothing that comes back shows that they have arrived.
 
 import { ProtocolError } from '../../proto/error.ts';
 import type { MessageOf } from '../../proto/messages.ts';
@@ -233,8 +233,10 @@ export class AllReduce {
     round.piecesLeft -= 1;
     if (plan.direct) return;
     const parts = [bytesOf(sum)];
-    for (const rank of world.others)
-      send(rank, { type: 'sum', generation, step: round.step, bucket, offset: from }, parts);
+    for (const rank of world.others) {
+      const kept = world.nodes[rank] === 0 ? [parts[0]!.slice()] : parts;
+      send(rank, { type: 'sum', generation, step: round.step, bucket, offset: from }, kept);
+    }
   }
 
   #finishIfWhole(round: Round, bucket: number): void {

@@ -1,0 +1,152 @@
+// One of the processes of the all-reduce benchmark: connects with the others as workers do, and times rank 0's rounds.
+
+import { ProtocolError } from '../../proto/error.ts';
+import type { MessageOf } from '../../proto/messages.ts';
+import { Token } from '../../proto/transport/token.ts';
+import { selectBackend } from '../../src/kernels/select.ts';
+import { type Deferred, deferred } from '../../src/platform/deferred.ts';
+import { AllReduce } from '../../worker/collective/all-reduce.ts';
+import { LaneAdder } from '../../worker/collective/lane-adder.ts';
+import { chunkSizes } from '../../worker/collective/sizes.ts';
+import { Swap } from '../../worker/collective/swap.ts';
+import { type World, worldOf } from '../../worker/collective/world.ts';
+import { Mesh, PeerListener, type PeerMessage } from '../../worker/mesh.ts';
+import type { FromProcess, Round, ToProcess } from './rounds.ts';
+
+const host = '127.0.0.1';
+const { backend } = selectBackend(undefined);
+const tell = (message: FromProcess): void => {
+  process.send!(message);
+};
+
+class Member {
+  readonly #world: World;
+  readonly #mesh: Mesh;
+  readonly #barrier: Swap;
+  #barriers = 0;
+  #passed: Deferred<void> = deferred();
+  #reduce: AllReduce | null = null;
+
+  private constructor(mesh: Mesh, world: World) {
+    this.#mesh = mesh;
+    this.#world = world;
+    this.#barrier = new Swap({
+      world,
+      count: 1,
+      startStep: 0,
+      bytesOf: () => 0,
+      send: (rank, step, _id, { data, flags }) =>
+        mesh.connection(rank).sendTensor({ type: 'shardReport', generation: 0, step, flags }, [data]),
+      onPart: () => undefined,
+      onSwapped: () => this.#passed.resolve(),
+    });
+  }
+
+  static async join(
+    listener: PeerListener,
+    token: Token,
+    ports: readonly number[],
+    rank: number,
+  ): Promise<Member> {
+    let member: Member | null = null;
+    const members = ports.map((port, r) => ({
+      workerId: `${r}`,
+      host,
+      port,
+      firstShard: r,
+      endShard: r + 1,
+    }));
+    const membership: MessageOf<'membership'> = {
+      type: 'membership',
+      generation: 0,
+      members,
+      rank,
+      startStep: 0,
+      endStep: 0,
+      hasState: true,
+    };
+    const mesh = await Mesh.form({
+      listener,
+      membership,
+      runId: 'bench',
+      token,
+      handlers: {
+        onMessage: (from, message) => member!.#receive(from, message),
+        onLost: (from, why) => {
+          throw new Error(`lost rank ${from}: ${why}`);
+        },
+      },
+    });
+    member = new Member(
+      mesh,
+      worldOf(
+        rank,
+        Array.from({ length: ports.length + 1 }, (_, r) => r),
+      ),
+    );
+    return member;
+  }
+
+  #receive(rank: number, message: PeerMessage): void {
+    if (message.type === 'shardReport') this.#barrier.receive(rank, message.step, 0, message);
+    else if (message.type !== 'exchange') this.#reduce!.receive(rank, message);
+    else throw new ProtocolError('unexpected', 'there are no exchanges here');
+  }
+
+  async meet(): Promise<void> {
+    this.#passed = deferred();
+    this.#barriers += 1;
+    this.#barrier.begin(this.#barriers, 0, { data: new Uint8Array(0), flags: 0 });
+    await this.#passed.promise;
+  }
+
+  /** Milliseconds of each timed round. */
+  async measure({ bytes, warmUps, rounds }: Round, generation: number): Promise<number[]> {
+    const { rank, size, merges } = this.#world;
+    const floats = bytes / 4;
+    const partial = new Float32Array(new SharedArrayBuffer(bytes));
+    const gradient = new Float32Array(new SharedArrayBuffer(bytes));
+    for (let i = 0; i < floats; i++) partial[i] = (i % 1000) + rank;
+    let reduced: Deferred<void> = deferred();
+    const machine = new AllReduce({
+      world: this.#world,
+      generation,
+      startStep: 0,
+      buckets: [{ from: 0, to: floats }],
+      sizes: chunkSizes,
+      partials: [partial],
+      gradient,
+      adder: new LaneAdder(backend, merges),
+      send: (to, head, parts) => this.#mesh.connection(to).sendTensor(head, parts),
+      onReduced: () => reduced.resolve(),
+    });
+    this.#reduce = machine;
+    const times: number[] = [];
+    for (let step = 1; step <= warmUps + rounds; step++) {
+      await this.meet();
+      const start = performance.now();
+      reduced = deferred();
+      machine.ready(step, 0);
+      await reduced.promise;
+      if (step > warmUps) times.push(performance.now() - start);
+    }
+    for (let i = 0; i < floats; i++)
+      if (gradient[i] !== size * (i % 1000) + (size * (size - 1)) / 2) throw new Error(`wrong sum at ${i}`);
+    await this.meet();
+    return times;
+  }
+}
+
+const token = Token.parse(process.env.LOCKSTEP_TOKEN ?? '', 'LOCKSTEP_TOKEN');
+const listener = await PeerListener.open({ host, port: 0, token, insecure: false });
+tell({ is: 'listening', port: listener.port });
+process.once('message', async (message) => {
+  const { ports, rank, rounds } = message as ToProcess;
+  const member = await Member.join(listener, token, ports, rank);
+  for (const [index, round] of rounds.entries()) {
+    const milliseconds = await member.measure(round, index + 1);
+    if (rank === 0) tell({ is: 'measured', index, milliseconds });
+  }
+  process.disconnect();
+  process.exit(0);
+});

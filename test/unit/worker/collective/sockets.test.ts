@@ -1,0 +1,145 @@
+// The all-reduce over real sockets: in this process with arrivals shuffled by seeds, and between several processes.
+
+import { afterEach, describe, expect, it } from 'vitest';
+import { measureAllReduce } from '../../../../bench/all-reduce/bench.ts';
+import { Token } from '../../../../proto/transport/token.ts';
+import { wholeNodes } from '../../../../src/numerics/tree.ts';
+import { deferred } from '../../../../src/platform/deferred.ts';
+import { AllReduce } from '../../../../worker/collective/all-reduce.ts';
+import { type Delivery, promptDelivery, ShuffledDelivery } from '../../../../worker/collective/delivery.ts';
+import { bytesOf } from '../../../../worker/collective/floats.ts';
+import { BlockAdder } from '../../../../worker/collective/tree-adder.ts';
+import { worldOf } from '../../../../worker/collective/world.ts';
+import { Mesh, PeerListener } from '../../../../worker/mesh.ts';
+import { expectedGradient, shardGradient, treeSum } from './cluster.ts';
+
+const host = '127.0.0.1';
+const cleanUp: (() => unknown)[] = [];
+
+afterEach(async () => {
+  for (const action of cleanUp.splice(0).reverse()) await action();
+});
+
+interface Node {
+  /** Runs one step; resolves with the gradient's bytes. */
+  step(step: number): Promise<Uint8Array>;
+}
+
+async function joinMesh(
+  boundaries: readonly number[],
+  floats: number,
+  deliveryOf: (rank: number) => Delivery,
+): Promise<Node[]> {
+  const token = Token.generate();
+  const size = boundaries.length - 1;
+  const shards = boundaries.at(-1)!;
+  const listeners = await Promise.all(
+    Array.from({ length: size }, () => PeerListener.open({ host, port: 0, token, insecure: false })),
+  );
+  for (const listener of listeners) cleanUp.push(() => listener.close());
+  const members = listeners.map(({ port }, rank) => ({
+    workerId: `w${rank}`,
+    host,
+    port,
+    firstShard: boundaries[rank]!,
+    endShard: boundaries[rank + 1]!,
+  }));
+  const buckets = [
+    { from: 0, to: 100 },
+    { from: 100, to: floats },
+  ];
+  return Promise.all(
+    listeners.map(async (listener, rank): Promise<Node> => {
+      const world = worldOf(rank, boundaries);
+      const delivery = deliveryOf(rank);
+      const partials = Array.from(
+        { length: world.nodes[rank]! },
+        () => new Float32Array(new SharedArrayBuffer(floats * 4)),
+      );
+      const gradient = new Float32Array(new SharedArrayBuffer(floats * 4));
+      let open = 0;
+      let reduced = deferred<void>();
+      let machine: AllReduce | null = null;
+      const mesh = await Mesh.form({
+        listener,
+        membership: {
+          type: 'membership',
+          generation: 1,
+          members,
+          rank,
+          startStep: 0,
+          endStep: 9,
+          hasState: true,
+        },
+        runId: 'test',
+        token,
+        handlers: {
+          onMessage: (from, message) => {
+            if (message.type === 'partial' || message.type === 'sum')
+              delivery.deliver(() => machine!.receive(from, message));
+          },
+          onLost: () => undefined,
+        },
+      });
+      cleanUp.push(() => mesh.close());
+      machine = new AllReduce({
+        world,
+        generation: 1,
+        startStep: 0,
+        buckets,
+        sizes: { pieceFloats: 4096, directBytesMax: 4096 },
+        partials,
+        gradient,
+        adder: new BlockAdder(world.merges),
+        send: (to, head, parts) => mesh.connection(to).sendTensor(head, parts),
+        onReduced: () => {
+          open -= 1;
+          if (open === 0) reduced.resolve();
+        },
+      });
+      return {
+        async step(step) {
+          wholeNodes(boundaries[rank]!, boundaries[rank + 1]!, shards).forEach(({ lo, hi }, node) => {
+            partials[node]!.set(treeSum(lo, hi, (shard) => shardGradient(shard, step, floats)));
+          });
+          reduced = deferred();
+          open = buckets.length;
+          machine!.ready(step, 1);
+          machine!.ready(step, 0);
+          await reduced.promise;
+          return Uint8Array.from(bytesOf(gradient));
+        },
+      };
+    }),
+  );
+}
+
+describe('all-reduce over sockets', () => {
+  it.each([
+    ['1 worker', [0, 8]],
+    ['2 workers', [0, 4, 8]],
+    ['3 workers that cannot share evenly', [0, 3, 6, 8]],
+    ['4 workers, one without shards', [0, 3, 3, 6, 8]],
+    ['5 workers', [0, 1, 3, 5, 6, 8]],
+  ])('of %s gives the bytes of the tree, in order or shuffled', async (_name, boundaries) => {
+    const floats = 50_000;
+    for (const deliveryOf of [() => promptDelivery, (rank: number) => new ShuffledDelivery(rank + 1, 1)]) {
+      const nodes = await joinMesh(boundaries, floats, deliveryOf);
+      for (const step of [1, 2]) {
+        const results = await Promise.all(nodes.map((node) => node.step(step)));
+        const expected = bytesOf(expectedGradient(boundaries, step, floats));
+        for (const result of results) expect(Buffer.compare(result, expected)).toBe(0);
+      }
+    }
+  });
+
+  it.each([2, 3])('works between %i processes, whose sums they check themselves', async (processes) => {
+    const rounds = [
+      { name: 'small', bytes: 4096, warmUps: 1, rounds: 3 },
+      { name: 'odd', bytes: 4 * 300_001, warmUps: 1, rounds: 3 },
+    ];
+    const milliseconds = await measureAllReduce(processes, rounds);
+    expect(milliseconds).toHaveLength(2);
+    expect(milliseconds.every((time) => time > 0)).toBe(true);
+  });
+});
