@@ -204,7 +204,8 @@ export class WorkerSession {
               onLost: (from, why) => this.#peerLost(membership, from, why),
             },
           });
-    const peers = mesh === null ? null : new Peers({ mesh, membership, memory: lanes.memory });
+    const peers =
+      mesh === null ? null : new Peers({ mesh, membership, memory: lanes.memory, backend: backend.backend });
     if (peers !== null) onPeerMessage = (from, message) => peers.receive(from, message);
     this.#formed = { membership, lanes, mesh, peers, steps: this.#stepShell(membership, lanes, peers) };
     this.#startState(lanes, membership.startStep);

@@ -4,23 +4,24 @@ import { ProtocolError } from '../../proto/error.ts';
 import type { MessageOf } from '../../proto/messages.ts';
 import type { EngineMemory } from '../../src/engine/memory.ts';
 import { assert } from '../../src/errors.ts';
+import type { Backend } from '../../src/kernels/backend.ts';
 import { type Deferred, deferred } from '../../src/platform/deferred.ts';
 import type { Mesh, PeerMessage } from '../mesh.ts';
 import type { StepPeers, SwappedReports } from '../step/peers.ts';
 import { AllReduce } from './all-reduce.ts';
 import { type Delivery, deliveryOf } from './delivery.ts';
 import { alignedFloats, bytesOf } from './floats.ts';
+import { adderOf } from './lane-adder.ts';
 import { chunkSizes } from './sizes.ts';
 import { Swap, type SwapPart } from './swap.ts';
-import { BlockAdder, type TreeAdder } from './tree-adder.ts';
 import { type World, worldOf } from './world.ts';
 
 export interface OpenPeersOptions {
   readonly mesh: Mesh;
   readonly membership: MessageOf<'membership'>;
   readonly memory: EngineMemory;
-  /** Adds nodes; plain TypeScript unless given. */
-  readonly adder?: TreeAdder;
+  /** Its kernel adds the nodes. */
+  readonly backend: Backend;
   /** Delays of tests; as the environment says unless given. */
   readonly delivery?: Delivery;
 }
@@ -46,7 +47,7 @@ export class Peers implements StepPeers {
   #sums: Float32Array = new Float32Array(0);
   #stop = false;
 
-  constructor({ mesh, membership, memory, adder, delivery }: OpenPeersOptions) {
+  constructor({ mesh, membership, memory, backend, delivery }: OpenPeersOptions) {
     const { compiled } = memory;
     const { boundaries } = compiled.assignment;
     const { generation, startStep, rank } = membership;
@@ -69,7 +70,7 @@ export class Peers implements StepPeers {
         floats.subarray(offset + j * stride, offset + (j + 1) * stride),
       ),
       gradient: memory.gradient as Float32Array,
-      adder: adder ?? new BlockAdder(this.#world.merges),
+      adder: adderOf(backend, this.#world.merges),
       send: (to, head, parts) => {
         mesh.connection(to).sendTensor(head, parts);
       },
