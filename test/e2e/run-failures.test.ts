@@ -1,0 +1,52 @@
+// Runs that go wrong after they have begun: one clear line, the right exit code, and the last good checkpoint stays.
+
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { lockstep, type Outcome, temporaryDirectory } from './command-line.ts';
+
+const directory = temporaryDirectory();
+const run = (args: readonly string[]): Promise<Outcome> => lockstep(args, { cwd: directory.path });
+
+beforeAll(() => {
+  const config = {
+    name: 'diverging',
+    data: { kind: 'digits', train: 320, test: 20 },
+    model: {
+      input: [28, 28, 1],
+      layers: [
+        { type: 'flatten' },
+        { type: 'dense', units: 16 },
+        { type: 'relu' },
+        { type: 'dense', units: 10 },
+      ],
+    },
+    loss: 'softmaxCrossEntropy',
+    metrics: ['accuracy'],
+    // From step 5 on the learning rate is absurd.
+    optimizer: { type: 'sgd', learningRate: { type: 'step', initial: 0.01, factor: 1e36, every: 4 } },
+    batch: 32,
+    epochs: 2,
+    checkpoint: { everySteps: 2 },
+  };
+  writeFileSync(join(directory.path, 'diverging.json'), JSON.stringify(config));
+});
+afterAll(() => directory.remove());
+
+describe('a loss that is not finite', () => {
+  it.each(['0', '2'])(
+    'stops the run of %s workers at its step, and the last good checkpoint stays',
+    async (workers) => {
+      const out = `workers-${workers}`;
+      const args = ['train', 'diverging.json', '--workers', workers, '--threads', '1', '--out', out];
+      const { exitCode, stderr } = await run(args);
+      expect(exitCode).toBe(1);
+      expect(stderr.trimEnd().split('\n').at(-1)).toMatch(
+        /^error: the loss is not finite in step [67], shard \d: first bad tensor is \S+/,
+      );
+      expect(stderr).not.toMatch(/^\s+at /m);
+      const kept = await run(['evaluate', out, '--json']);
+      expect(JSON.parse(kept.stdout).step).toBeGreaterThanOrEqual(4);
+    },
+  );
+});
