@@ -161,7 +161,14 @@ static void pass_segment(const Context *c, const Pass *p, const Segment *s, int 
 
 /* A pass over the lane's rows: as many columns at once as the scratch has room for; where not even one panel fits with
    all of its k, tap by tap, the sums resumed from the output. */
-static void run_pass(const Context *c, const Pass *p) {
+static void run_pass(const Context *c, Pass *p) {
+  if (p->taps_high * p->taps_wide == 1 && p->row_step == 1 && p->column_step == 1 && p->row_origin == 0 &&
+      p->column_origin == 0 && p->height == p->high && p->width == p->wide &&
+      p->out_row == p->wide * p->out_pixel) {
+    /* 1 x 1: the image is one long row */
+    p->wide = p->width = p->high * p->wide;
+    p->high = p->height = 1;
+  }
   if (p->high <= 0 || p->wide <= 0 || lane_rows_from(c) >= lane_rows_to(c)) return;
   const int64_t band = band_space(p), space = c->scratch_size - band;
   const int64_t depth = (int64_t)p->taps_high * p->taps_wide * p->channels;
@@ -226,7 +233,7 @@ static void kernel_convInputGradient(const Context *c, const convInputGradient_a
       const Phase y = phase_of(py, a->strideHeight, a->padTop, a->kernelHeight, a->height);
       const Phase x = phase_of(px, a->strideWidth, a->padLeft, a->kernelWidth, a->width);
       const intptr_t start = py * row + (intptr_t)px * a->channels;
-      const Pass p = {
+      Pass p = {
           .source = at(c, a->dy), .height = a->outHeight, .width = a->outWidth, .channels = a->filters,
           .high = y.length, .wide = x.length, .taps_high = y.count, .taps_wide = x.count, .row_step = 1,
           .row_origin = y.origin, .row_tap = -1, .column_step = 1, .column_origin = x.origin, .column_tap = -1,

@@ -26,6 +26,8 @@ static int tree_levels(const int32_t *merges, int shards) {
 typedef struct {
   const convWeightGradient_args *a;
   const float *x, *dy;
+  int positions;      /* images of one sample */
+  int pixels;         /* 1: a sample is one pixel, so a block's pixels follow each other at one distance */
   int run;            /* kernelWidth * channels: rows of dw in one kernel row */
   int per_row;        /* tiles of one kernel row */
   int tile_from, tile_to, column_from, column_to; /* the block at work */
@@ -85,6 +87,7 @@ static void add_pixels(const WeightPlan *p, const PixelBlock *block, int resume,
         .ldb = ldb, .b1 = (p->direct ? a->outHeight : rows) * a->outWidth * ldb, .b2 = a->outWidth * ldb, .n1 = samples,
         .length = a->outWidth, .ldc = pitch, .columns = pitch, .resume = resume,
     };
+    if (p->pixels) tile.n1 = 1, tile.length = samples;
     for (int i = p->tile_from; i < p->tile_to; i++, leaf += STACK_LEVEL) {
       const int tap = i / p->per_row, m = piece(i % p->per_row, p->per_row, p->run);
       const int shift = tap - a->padTop; /* image row = output row * strideHeight + shift */
@@ -135,7 +138,7 @@ static void weight_block(const Context *c, WeightPlan *p) {
   p->level = (intptr_t)panels * (p->tile_to - p->tile_from) * STACK_LEVEL;
   int depth = 0;
   for (int s = 0; s < table->shards; s++) {
-    add_shard(p, shard_rows[s], shard_rows[s + 1], p->levels + depth * p->level);
+    add_shard(p, shard_rows[s] * p->positions, shard_rows[s + 1] * p->positions, p->levels + depth * p->level);
     depth++;
     for (int merge = merges[s]; merge > 0; merge--) {
       depth--;
@@ -168,10 +171,12 @@ static int plan_scratch(const Context *c, WeightPlan *p) {
   return (int)min_int(WEIGHT_BLOCK, (int)(left / max_int(1, levels) / STACK_LEVEL));
 }
 
-/* Lanes divide the tiles of dw by rows or by panels of filters, whichever leaves the busiest lane less. */
-static void weight_gradient(const Context *c, const convWeightGradient_args *a) {
+/* dw of samples that are `positions` images each. Lanes divide the tiles of dw by rows or by panels of filters, whichever
+   leaves the busiest lane less. */
+static void weight_gradient(const Context *c, const convWeightGradient_args *a, int positions) {
   WeightPlan p = {
-      .a = a, .x = at(c, a->x), .dy = at(c, a->dy), .run = a->kernelWidth * a->channels,
+      .positions = positions,
+      .a = a, .x = at(c, a->x), .dy = at(c, a->dy), .pixels = a->height * a->width * a->outHeight * a->outWidth == 1, .run = a->kernelWidth * a->channels,
       .per_row = ceil_div(a->kernelWidth * a->channels, TILE_ROWS), .direct = a->filters % VW == 0 && a->filters <= 256,
       .span = (a->outWidth - 1) * a->strideWidth + a->kernelWidth,
   };
@@ -199,5 +204,15 @@ static void weight_gradient(const Context *c, const convWeightGradient_args *a) 
   }
 }
 
-static void kernel_convWeightGradient(const Context *c, const convWeightGradient_args *a) { weight_gradient(c, a); }
+static void kernel_convWeightGradient(const Context *c, const convWeightGradient_args *a) {
+  const int positions = a->height * a->width;
+  if (a->kernelHeight * a->kernelWidth * a->strideHeight * a->strideWidth > 1 || positions != a->outHeight * a->outWidth) {
+    weight_gradient(c, a, 1);
+    return;
+  }
+  /* 1 x 1, stride 1: every pixel is a sample of its own */
+  convWeightGradient_args pixel = *a;
+  pixel.height = pixel.width = pixel.outHeight = pixel.outWidth = 1;
+  weight_gradient(c, &pixel, positions);
+}
 #endif

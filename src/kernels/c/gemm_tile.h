@@ -132,6 +132,10 @@ INLINE void tile_finish(const int rows, const int vectors, const Tile *t, vf acc
 
 INLINE void tile_compute(const int rows, const int vectors, const Layout layout, const Tile *t) {
   vf acc[TILE_ROWS][TILE_VECTORS];
+  if (layout == A_BY_ROWS) {
+    UNROLL FOR_TILE __builtin_prefetch(t->c + m * t->ldc + v * VW, 1);
+    if (t->mask) UNROLL FOR_TILE __builtin_prefetch(t->mask + m * t->ldc + v * VW);
+  }
   if (t->resume) tile_load(rows, vectors, t->c, t->ldc, t->columns, acc);
   else tile_zero(rows, vectors, acc);
   for (int i1 = 0; i1 < t->n1; i1++) {

@@ -5,10 +5,9 @@
 #include "conv_weight.h"
 #include "gemm_dense.h"
 
-/* A tile of the weight gradient: a[rows, lda] and b[rows, ldb] packed, out at record 0. */
+/* A tile of the weight gradient: a and b packed to exactly the tile's width, out at record 0. */
 typedef struct {
   const float *a, *b;
-  intptr_t lda, ldb;
   float *out;
   intptr_t ldc, stride;
   int columns, shards;
@@ -16,15 +15,30 @@ typedef struct {
   float *stack; /* TILE_ROWS * TILE_COLUMNS floats a level */
 } TreeTile;
 
+/* Where shards are shorter than this, most of the time would go to the stack: with registers enough, tiles of half the
+   height hold two sibling leaves at once and add them there. */
+#define SHORT_SHARD (TILE_ROWS >= 10 ? 16 : 0)
+
 INLINE void tree_tile_compute(const int rows, const int vectors, const TreeTile *t) {
+  const intptr_t lda = rows, ldb = vectors * VW;
   vf acc[TILE_ROWS][TILE_VECTORS];
   int depth = 0;
   UNROLL FOR_TILE __builtin_prefetch(t->out + m * t->ldc + v * VW, 1);
   for (int s = 0; s < t->shards; s++) {
     const int from = t->shard_rows[s], to = t->shard_rows[s + 1];
     tile_zero(rows, vectors, acc);
-    tile_run(rows, vectors, A_BY_COLUMNS, t->a + from * t->lda, t->lda, t->b + from * t->ldb, t->ldb, to - from, acc);
-    for (int merge = t->merges[s]; merge > 0; merge--) {
+    tile_run(rows, vectors, A_BY_COLUMNS, t->a + from * lda, lda, t->b + from * ldb, ldb, to - from, acc);
+    int merges = t->merges[s];
+    if (2 * rows <= TILE_ROWS && merges == 0 && s + 1 < t->shards && t->merges[s + 1] > 0) {
+      vf right[TILE_ROWS][TILE_VECTORS];
+      s++;
+      tile_zero(rows, vectors, right);
+      const int end = t->shard_rows[s + 1];
+      tile_run(rows, vectors, A_BY_COLUMNS, t->a + to * lda, lda, t->b + to * ldb, ldb, end - to, right);
+      UNROLL FOR_TILE acc[m][v] = v_add(acc[m][v], right[m][v]);
+      merges = t->merges[s] - 1;
+    }
+    for (; merges > 0; merges--) {
       const float *left = t->stack + --depth * STACK_LEVEL;
       UNROLL FOR_TILE acc[m][v] = v_add(v_load(left + (m * vectors + v) * VW), acc[m][v]);
     }
@@ -69,11 +83,12 @@ static void kernel_denseWeightGradient(const Context *c, const denseWeightGradie
         .kernelHeight = 1, .kernelWidth = 1, .strideHeight = 1, .strideWidth = 1, .outHeight = 1, .outWidth = 1,
         .filters = outputs,
     };
-    weight_gradient(c, &pixel);
+    weight_gradient(c, &pixel, 1);
     return;
   }
   const Region region = lane_region(c, inputs, outputs, 1);
-  const int height = region.row_to - region.row_from, tiles = ceil_div(height, TILE_ROWS);
+  const int most = rows < SHORT_SHARD * table->shards ? max_int(1, TILE_ROWS / 2) : TILE_ROWS;
+  const int height = region.row_to - region.row_from, tiles = ceil_div(height, most);
   const int block = min_int(panels, max_int(4, PACKED_BLOCK / max_int(rows * TILE_COLUMNS, 1))) * TILE_COLUMNS;
   float *stack = c->scratch, *a_panel = stack + levels * STACK_LEVEL;
   float *packed = a_panel + ((intptr_t)rows * TILE_ROWS + 31) / 16 * 16;
@@ -85,10 +100,13 @@ static void kernel_denseWeightGradient(const Context *c, const denseWeightGradie
       const int m = region.row_from + piece(i, tiles, height);
       const int width = region.row_from + piece(i + 1, tiles, height) - m;
       pack_columns(a_panel, x + m, inputs, rows, width);
-      for (int n = from; n < to; n += TILE_COLUMNS) {
+      for (int n = from, next = 0; n < to; n += TILE_COLUMNS) {
+        /* the next tile's rows are asked for while this one is computed */
+        const int next_to = i + 1 < tiles ? (int)((int64_t)rows * min_int(n + TILE_COLUMNS - from, to - from) / (to - from)) : 0;
+        for (; next < next_to; next++) prefetch_floats(x + (intptr_t)next * inputs + m + width, TILE_ROWS);
         const int columns = min_int(TILE_COLUMNS, to - n);
         const TreeTile tile = {
-            .a = a_panel, .lda = width, .b = packed + (intptr_t)(n - from) * rows, .ldb = panel_pitch(columns),
+            .a = a_panel, .b = packed + (intptr_t)(n - from) * rows,
             .out = at(c, a->dw) + (intptr_t)m * outputs + n, .ldc = outputs, .stride = a->stride, .columns = columns,
             .shards = table->shards, .shard_rows = ints_at(c, table->shardRowsOffset), .merges = merges, .stack = stack,
         };
