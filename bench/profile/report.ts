@@ -34,10 +34,14 @@ export function profileRows({ instructions, lanes, times }: Profile): ProfileRow
   });
 }
 
+/** Below this a time says nothing about a rate. */
+const shortestMs = 0.002;
+
 /** Rates are of one core: what an instruction has to do, by the time all lanes spent on it. */
 function rates({ laneMs, flops, bytes }: ProfileRow): [number | null, number | null] {
   const spentMs = laneMs.reduce((sum, ms) => sum + ms, 0);
-  const rate = (amount: number): number | null => (amount === 0 ? null : amount / spentMs / 1e6);
+  const rate = (amount: number): number | null =>
+    amount === 0 || spentMs < shortestMs ? null : amount / spentMs / 1e6;
   return [rate(flops), flops === 0 ? rate(bytes) : null];
 }
 
