@@ -281,7 +281,15 @@ export class WorkerSession {
         if (rank === 0) this.#snapshot(generation, step, lanes);
       },
       diagnose: (step, sums) =>
-        diagnose({ run, lanes, dataset, schedule, backend: this.#options.backend.backend, step, sums }),
+        diagnose({
+          run,
+          memory: lanes.memory,
+          dataset,
+          schedule,
+          backend: this.#options.backend.backend,
+          step,
+          sums,
+        }),
       onFinished: (step) => this.#background(this.#finished(step, startStep, lanes)),
       onFailed: (error, phase, step) => this.#failed(error, phase, step),
     });

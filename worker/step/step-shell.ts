@@ -25,7 +25,7 @@ export interface StepShellOptions {
   /** Copies the state and sends it on; training goes on meanwhile. */
   readonly snapshot: (step: number) => void;
   /** Names what went bad in this step; the weights are those before it. */
-  readonly diagnose: (step: number, sums: Float32Array) => Promise<LockstepError>;
+  readonly diagnose: (step: number, sums: Float32Array) => LockstepError;
   readonly onFinished: (step: number) => void;
   readonly onFailed: (error: LockstepError, phase: string, step: number) => void;
 }
@@ -120,7 +120,7 @@ export class StepShell {
         snapshot(effect.step);
         return;
       case 'diagnose':
-        this.#await(this.#diagnose(effect.step));
+        this.#fail(this.#options.diagnose(effect.step, this.#sums.at(-1)!));
         return;
       case 'finish':
         this.#over = true;
@@ -221,10 +221,6 @@ export class StepShell {
     send({ type: 'evaluation', generation, step, firstShard, sums: new Uint8Array(sums.buffer) });
     this.#startedMs = performance.now();
     return { is: 'evaluated' };
-  }
-
-  async #diagnose(step: number): Promise<StepEvent> {
-    throw await this.#options.diagnose(step, this.#sums.at(-1)!);
   }
 
   get #shards(): number {

@@ -1,0 +1,264 @@
+// A coordinator among strangers and mistakes: every one gets one clear line and the right exit code, and the run that it
+// was waiting for takes place all the same.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { encodeMessage } from '../../proto/codec.ts';
+import { limits } from '../../proto/limits.ts';
+import type { Message } from '../../proto/messages.ts';
+import { coordinatorPath, protocolVersion, roleHeader, versionHeader } from '../../proto/version.ts';
+import {
+  cleanEnvironment,
+  doneEvent,
+  entry,
+  lockstep,
+  type Outcome,
+  temporaryDirectory,
+} from './command-line.ts';
+
+const config = {
+  name: 'small',
+  data: { kind: 'digits', train: 64, test: 16 },
+  model: { input: [28, 28, 1], layers: [{ type: 'flatten' }, { type: 'dense', units: 10 }] },
+  loss: 'softmaxCrossEntropy',
+  optimizer: { type: 'sgd', learningRate: 0.1 },
+  epochs: 1,
+  batch: 32,
+};
+const token = '0123456789abcdef'.repeat(4);
+const directory = temporaryDirectory();
+const cwd = directory.path;
+const env = { LOCKSTEP_TOKEN: token };
+let run = 0;
+
+interface Coordinator {
+  readonly child: ChildProcess;
+  readonly port: number;
+  readonly ended: Promise<Outcome>;
+}
+let open: Coordinator[] = [];
+
+/** Resolves when it listens. */
+async function startCoordinator(workers: number): Promise<Coordinator> {
+  run += 1;
+  const args = ['coordinator', 'small.json', '--listen', '127.0.0.1:0', '--workers', `${workers}`];
+  const child = spawn(process.execPath, [entry, ...args, '--out', `run-${run}`, '--json'], {
+    cwd,
+    env: { ...cleanEnvironment(), ...env },
+  });
+  let stdout = '';
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const port = new Promise<number>((resolve, reject) => {
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text;
+      const found = /"url":"ws:\/\/127\.0\.0\.1:(\d+)"/.exec(stdout);
+      if (found) resolve(Number(found[1]));
+    });
+    child.once('close', () => reject(new Error(`the coordinator ended: ${stderr}`)));
+  });
+  const ended = new Promise<Outcome>((resolve) => {
+    child.once('close', (exitCode) => resolve({ exitCode, stdout, stderr, seconds: 0 }));
+  });
+  const coordinator = { child, port: await port, ended };
+  open.push(coordinator);
+  return coordinator;
+}
+
+const worker = (port: number, args: readonly string[] = [], extra: Readonly<Record<string, string>> = env) =>
+  lockstep(['worker', '--join', `ws://127.0.0.1:${port}`, '--threads', '1', ...args], { cwd, env: extra });
+
+/** A stranger's socket: what it was told, and how it ended. */
+async function stranger(
+  port: number,
+  headers: Readonly<Record<string, string>>,
+  frames: readonly (Uint8Array | string)[] = [],
+): Promise<{ status: number; code: number }> {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}${coordinatorPath}`, { headers });
+  return new Promise((resolve) => {
+    socket.on('unexpected-response', (_request, response) => {
+      response.destroy();
+      resolve({ status: response.statusCode ?? 0, code: 0 });
+    });
+    socket.on('open', () => {
+      for (const frame of frames) socket.send(frame);
+    });
+    socket.on('error', () => undefined);
+    socket.on('close', (code) => resolve({ status: 101, code }));
+  });
+}
+
+const headers = {
+  authorization: `Bearer ${token}`,
+  [roleHeader]: 'worker',
+  [versionHeader]: String(protocolVersion),
+};
+
+const hello: Message = {
+  type: 'hello',
+  protocolVersion,
+  packageVersion: '0.0.1',
+  fingerprint: 'a'.repeat(64),
+  kernelHashes: {},
+  backend: 'native',
+  variant: 'x',
+  threads: 1,
+  workerId: 'old',
+  peerHost: '',
+  peerPort: 1,
+};
+
+beforeAll(() => writeFileSync(join(cwd, 'small.json'), JSON.stringify(config)));
+afterEach(() => {
+  for (const { child } of open) child.kill('SIGKILL');
+  open = [];
+});
+afterAll(() => directory.remove());
+
+const errorLine = ({ stderr }: Outcome): string =>
+  stderr.split('\n').find((line) => line.startsWith('error:')) ?? stderr;
+
+function expectClean({ stderr }: Outcome): void {
+  expect(stderr).not.toMatch(/^\s+at /m);
+  expect(stderr).not.toContain(token);
+}
+
+describe('at the door', () => {
+  it('refuses strangers of every kind, and the run takes place all the same', async () => {
+    const { port, ended } = await startCoordinator(1);
+    const { authorization: _, ...without } = headers;
+    expect(await stranger(port, without)).toMatchObject({ status: 401 });
+    expect(await stranger(port, { ...headers, authorization: `Bearer ${'f'.repeat(64)}` })).toMatchObject({
+      status: 401,
+    });
+    expect(await stranger(port, { ...headers, [roleHeader]: 'peer' })).toMatchObject({ status: 403 });
+    expect(await stranger(port, { ...headers, origin: 'http://example.org' })).toMatchObject({ status: 403 });
+    expect(await stranger(port, { ...headers, [versionHeader]: '999' })).toMatchObject({ status: 426 });
+    const garbage = Uint8Array.from({ length: 500 }, (_unused, i) => (i * 37) % 251);
+    expect(await stranger(port, headers, [garbage])).toMatchObject({ code: 1002 });
+    expect(await stranger(port, headers, ['text'])).toMatchObject({ code: 1002 });
+    const large = new Uint8Array(limits.workerFrameBytesMax + 1);
+    expect(await stranger(port, headers, [large])).toMatchObject({ code: 1009 });
+    const good = await worker(port);
+    expect(good.exitCode).toBe(0);
+    const outcome = await ended;
+    expect(doneEvent(outcome).steps).toBe(2);
+    expectClean(outcome);
+  });
+
+  it('tells a worker with a wrong token, or none', async () => {
+    const { port } = await startCoordinator(1);
+    const wrong = await worker(port, [], { LOCKSTEP_TOKEN: 'f'.repeat(64) });
+    expect(wrong.exitCode).toBe(2);
+    expect(errorLine(wrong)).toBe(
+      `error: 127.0.0.1:${port} refused the connection with status 401: the token is missing or wrong: give both sides the same token`,
+    );
+    expectClean(wrong);
+    const none = await worker(port, [], {});
+    expect(none.exitCode).toBe(2);
+    expect(errorLine(none)).toContain('a worker needs the token of its coordinator');
+  });
+
+  it('tells a worker of another version', async () => {
+    const { port } = await startCoordinator(1);
+    const socket = new WebSocket(`ws://127.0.0.1:${port}${coordinatorPath}`, { headers });
+    const answer = new Promise<string>((resolve) => {
+      socket.once('message', (data: Buffer) => resolve(data.toString('latin1')));
+    });
+    socket.once('open', () => socket.send(encodeMessage(hello)));
+    expect(await answer).toMatch(/LOCKSTEP_VERSION_MISMATCH.*this worker is version 0\.0\.1/s);
+    socket.terminate();
+  });
+
+  it('tells a worker of other numerics which kernel differs', async () => {
+    const { port } = await startCoordinator(2);
+    // Whichever comes second is refused; the other waits for a second worker until the coordinator goes.
+    const refused = await Promise.race([
+      worker(port, ['--backend', 'reference']),
+      worker(port, ['--backend', 'wasm'], { ...env, LOCKSTEP_WASM: 'strict' }),
+    ]);
+    expect(refused.exitCode).toBe(2);
+    expect(errorLine(refused)).toMatch(
+      /^error: numerics fingerprint of (wasm strict|reference float32) differs from the run's .* in \w+.*give all workers the same --backend$/,
+    );
+  });
+});
+
+describe('the world', () => {
+  it('says that a port is in use', async () => {
+    const squatter = createServer();
+    const port = await new Promise<number>((resolve) => {
+      squatter.listen(0, '127.0.0.1', () => resolve((squatter.address() as { port: number }).port));
+    });
+    const outcome = await lockstep(
+      ['coordinator', 'small.json', '--listen', `127.0.0.1:${port}`, '--out', 'in-use'],
+      { cwd, env },
+    );
+    squatter.close();
+    expect(outcome.exitCode).toBe(2);
+    expect(errorLine(outcome)).toContain(`port ${port} of 127.0.0.1 is in use by another process`);
+    expectClean(outcome);
+  });
+
+  it('says that nobody listens', async () => {
+    const outcome = await worker(1);
+    expect(outcome.exitCode).toBe(3);
+    expect(errorLine(outcome)).toBe(
+      'error: cannot reach 127.0.0.1:1 (ECONNREFUSED): is the coordinator running, and is 127.0.0.1:1 its address?',
+    );
+  });
+
+  it('ends a run whose worker is killed, naming it, with exit code 3', async () => {
+    writeFileSync(
+      join(cwd, 'long.json'),
+      JSON.stringify({ ...config, name: 'long', epochs: 20_000, evaluate: { everyEpochs: 20_000 } }),
+    );
+    const pids: number[] = [];
+    const outcome = await lockstep(
+      ['train', 'long.json', '--workers', '2', '--threads', '1', '--out', 'killed', '--json'],
+      {
+        cwd,
+        onOutput: (text) => {
+          if (pids.length > 0 || !text.includes('"event":"step"')) return;
+          pids.push(...workersOf(process.pid));
+          process.kill(pids[0]!, 'SIGKILL');
+        },
+      },
+    );
+    expect(outcome.exitCode).toBe(3);
+    expect(errorLine(outcome)).toMatch(
+      /worker (process [12] ended with signal SIGKILL|.* is gone|.*: lost worker)/,
+    );
+    expectClean(outcome);
+    for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow();
+  });
+});
+
+/** Process ids of the workers below `ancestor`. */
+function workersOf(ancestor: number): number[] {
+  const parents = new Map<number, number>();
+  const commands = new Map<number, string>();
+  for (const name of readdirSync('/proc').filter((entryName) => /^\d+$/.test(entryName))) {
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
+      parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]));
+      commands.set(Number(name), readFileSync(`/proc/${name}/cmdline`, 'utf8'));
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+  const isBelow = (pid: number): boolean => {
+    for (let at: number | undefined = pid; at !== undefined && at > 1; at = parents.get(at))
+      if (at === ancestor) return true;
+    return false;
+  };
+  return [...commands]
+    .filter(([pid, line]) => line.includes('\0worker\0--join') && isBelow(pid))
+    .map(([pid]) => pid);
+}
