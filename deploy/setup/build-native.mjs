@@ -81,9 +81,11 @@ function findHeaders() {
   return found;
 }
 
-function hashOfInputs(compiler, headers) {
+function hashOfInputs() {
   const hash = createHash('sha256');
-  hash.update(JSON.stringify([compiler, headers, sets, flags, linkFlags, process.arch, process.platform]));
+  hash.update(
+    JSON.stringify([sets, flags, linkFlags, process.arch, process.platform, process.env.CC ?? null]),
+  );
   const files = readdirSync(kernelSources)
     .filter((name) => /\.[hc]$/.test(name))
     .sort();
@@ -116,10 +118,10 @@ async function compile(compiler, headers, directory) {
 
 async function build() {
   if (process.platform === 'win32') throw new Error('native kernels are not built on Windows');
+  const hash = hashOfInputs();
+  if (existsSync(target) && existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) return 'up to date';
   const compiler = await findCompiler();
   const headers = findHeaders();
-  const hash = hashOfInputs(compiler, headers);
-  if (existsSync(target) && existsSync(stamp) && readFileSync(stamp, 'utf8') === hash) return 'up to date';
   const started = Date.now();
   mkdirSync(dirname(target), { recursive: true });
   const directory = mkdtempSync(join(dirname(target), 'building-'));
@@ -135,6 +137,7 @@ async function build() {
 try {
   console.log(`native kernels (${Object.keys(sets).join(', ')}): ${await build()}`);
 } catch (error) {
+  rmSync(target, { force: true }); // of other sources, if it is there: nobody may find it
   const reason = String(error.stderr || error.message)
     .trim()
     .split('\n');
