@@ -1,3 +1,5 @@
+// Which backend a process takes, and what it says about it.
+
 import { afterEach, describe, expect, it } from 'vitest';
 import type { BackendName } from '../../../src/kernels/backend.ts';
 import { selectBackend } from '../../../src/kernels/select.ts';

@@ -1,3 +1,5 @@
+// The native backend: its instruction sets by name, its errors, its arenas. What its kernels compute is test/conformance.
+
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Backend } from '../../../../src/kernels/backend.ts';
 import { encodeInstruction } from '../../../../src/kernels/kernel-list.ts';

@@ -1,3 +1,5 @@
+// The wasm backend: its variants, its errors, its arenas. What its kernels compute is test/conformance.
+
 import { afterEach, describe, expect, it } from 'vitest';
 import { encodeInstruction } from '../../../../src/kernels/kernel-list.ts';
 import { wasmBackend } from '../../../../src/kernels/wasm/backend.ts';
