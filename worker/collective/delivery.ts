@@ -1,4 +1,5 @@
-// A shell with timers: delivers messages of peers late and out of order, by a seed, for tests that the order of arrival changes nothing.
+// A shell with timers: delivers messages of peers late and out of order, by a seed, for tests that the order of arrival
+// changes nothing.
 
 import { setTimeout as later } from 'node:timers';
 
