@@ -70,6 +70,13 @@ describe('native kernels', () => {
     });
     expect(hash).toBe(expected);
   });
+
+  it.each([2, 3, 5])('%s workers whose messages arrive late and out of order', async (workers) => {
+    const hash = await hashOf(['--workers', `${workers}`, '--threads', '1', '--backend', 'native'], {
+      LOCKSTEP_SHUFFLE_SEED: `${workers * 101}`,
+    });
+    expect(hash).toBe(expected);
+  });
 });
 
 describe('WebAssembly kernels', () => {
