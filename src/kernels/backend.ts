@@ -22,10 +22,19 @@ export type ArenaHandle =
       readonly bits: 32 | 64;
     };
 
+/** Operations on bytes wherever they lie, aligned or not: for what comes from sockets. All arguments are equally long. */
+export interface ByteOperations {
+  /** out = left + right, float32 by float32; out may be one of them. */
+  addFloats(out: Uint8Array, left: Uint8Array, right: Uint8Array): void;
+  copyBytes(out: Uint8Array, from: Uint8Array): void;
+}
+
 export interface Backend {
   readonly name: BackendName;
   /** Which variant runs, for logs: 'avx512', 'avx2', 'neon', 'portable', 'relaxed', 'strict', 'float32', 'float64'. */
   readonly variant: string;
+  /** Where the backend has them. */
+  readonly bytes?: ByteOperations;
   /** A new zeroed arena of `size` elements. Throws LOCKSTEP_OUT_OF_MEMORY. */
   createArena(size: number): Arena;
   /** This thread's view of an arena made elsewhere; `lane` is this thread's lane, given before `run`. */

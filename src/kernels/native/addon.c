@@ -1,9 +1,11 @@
 /* The Node-API addon: for every instruction set that this build has and this processor can run, one function
    variants.<name>(arena: Int32Array, from, to, lane, table) -> -1, or the word of a bad instruction.
-   Which one to use is decided in backend.ts. */
+   Which one to use is decided in backend.ts. Besides, two functions on byte arrays wherever they lie and however they
+   are aligned, for what comes from sockets: bytes.addFloats(out, left, right) and bytes.copyBytes(out, from). */
 #include <node_api.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 typedef int Run(float *arena, int from, int to, int lane, int table);
 
@@ -43,15 +45,59 @@ static napi_value call(napi_env env, napi_callback_info info) {
   return result;
 }
 
+/* The arguments as byte arrays, all of one length; 0 where they are not. */
+static int byte_arrays(napi_env env, napi_callback_info info, size_t wanted, uint8_t **data, size_t *length) {
+  size_t count = wanted;
+  napi_value argument[3];
+  napi_typedarray_type type;
+  if (napi_get_cb_info(env, info, &count, argument, NULL, NULL) != napi_ok || count < wanted) return 0;
+  for (size_t i = 0; i < wanted; i++) {
+    size_t own;
+    if (napi_get_typedarray_info(env, argument[i], &type, &own, (void **)&data[i], NULL, NULL) != napi_ok) return 0;
+    if (type != napi_uint8_array || (i > 0 && own != *length)) return 0;
+    *length = own;
+  }
+  return 1;
+}
+
+/* out = left + right, float32; out may be one of them */
+static napi_value add_floats(napi_env env, napi_callback_info info) {
+  uint8_t *data[3];
+  size_t length;
+  if (!byte_arrays(env, info, 3, data, &length) || length % 4 != 0)
+    return fail(env, "addFloats(out, left, right): three byte arrays of one length, whole floats");
+  for (size_t i = 0; i < length; i += 4) {
+    float left, right;
+    memcpy(&left, data[1] + i, 4);
+    memcpy(&right, data[2] + i, 4);
+    left += right;
+    memcpy(data[0] + i, &left, 4);
+  }
+  return NULL;
+}
+
+static napi_value copy_bytes(napi_env env, napi_callback_info info) {
+  uint8_t *data[2];
+  size_t length;
+  if (!byte_arrays(env, info, 2, data, &length))
+    return fail(env, "copyBytes(out, from): two byte arrays of one length");
+  memmove(data[0], data[1], length);
+  return NULL;
+}
+
+static void define(napi_env env, napi_value object, const char *name, napi_callback function, void *data) {
+  napi_value value;
+  if (napi_create_function(env, name, NAPI_AUTO_LENGTH, function, data, &value) == napi_ok)
+    napi_set_named_property(env, object, name, value);
+}
+
 static void add(napi_env env, napi_value variants, const char *name, Run *run) {
-  napi_value function;
-  if (napi_create_function(env, name, NAPI_AUTO_LENGTH, call, (void *)run, &function) == napi_ok)
-    napi_set_named_property(env, variants, name, function);
+  define(env, variants, name, call, (void *)run);
 }
 
 /* In the order of preference. */
 NAPI_MODULE_INIT() {
-  napi_value variants;
+  napi_value variants, bytes;
   napi_create_object(env, &variants);
 #if defined(__x86_64__)
   if (has_avx512()) add(env, variants, "avx512", lockstep_run_avx512);
@@ -61,5 +107,9 @@ NAPI_MODULE_INIT() {
 #endif
   add(env, variants, "portable", lockstep_run_portable);
   napi_set_named_property(env, exports, "variants", variants);
+  napi_create_object(env, &bytes);
+  define(env, bytes, "addFloats", add_floats, NULL);
+  define(env, bytes, "copyBytes", copy_bytes, NULL);
+  napi_set_named_property(env, exports, "bytes", bytes);
   return exports;
 }

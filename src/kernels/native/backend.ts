@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { assert, LockstepError } from '../../errors.ts';
 import { packageRoot } from '../../platform/package-root.ts';
-import type { Arena, ArenaHandle, Backend } from '../backend.ts';
+import type { Arena, ArenaHandle, Backend, ByteOperations } from '../backend.ts';
 
 export const instructionSets = ['avx512', 'avx2', 'neon', 'portable'] as const;
 export type InstructionSet = (typeof instructionSets)[number];
@@ -17,6 +17,7 @@ type Run = (arena: Int32Array, from: number, to: number, lane: number, table: nu
 interface Addon {
   /** What the processor can run, the fastest first. */
   readonly variants: Partial<Record<InstructionSet, Run>>;
+  readonly bytes: ByteOperations;
 }
 
 function unavailable(reason: string, cause?: unknown): LockstepError {
@@ -92,6 +93,7 @@ export function nativeBackend(isa?: InstructionSet): Backend {
   return {
     name: 'native',
     variant,
+    bytes: addon.bytes,
     createArena,
     attach(handle: ArenaHandle, lane: number) {
       assert(handle.kind === 'native', `native backend attached to an arena of ${handle.kind}`);
