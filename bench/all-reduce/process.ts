@@ -6,7 +6,7 @@ import { Token } from '../../proto/transport/token.ts';
 import { selectBackend } from '../../src/kernels/select.ts';
 import { type Deferred, deferred } from '../../src/platform/deferred.ts';
 import { AllReduce } from '../../worker/collective/all-reduce.ts';
-import { LaneAdder } from '../../worker/collective/lane-adder.ts';
+import { arithmeticOf } from '../../worker/collective/arithmetic.ts';
 import { chunkSizes } from '../../worker/collective/sizes.ts';
 import { Swap } from '../../worker/collective/swap.ts';
 import { type World, worldOf } from '../../worker/collective/world.ts';
@@ -49,6 +49,7 @@ class Member {
     rank: number,
   ): Promise<Member> {
     let member: Member | null = null;
+    const early: [number, PeerMessage][] = [];
     const members = ports.map((port, r) => ({
       workerId: `${r}`,
       host,
@@ -71,7 +72,10 @@ class Member {
       runId: 'bench',
       token,
       handlers: {
-        onMessage: (from, message) => member!.#receive(from, message),
+        onMessage: (from, message) => {
+          if (member === null) early.push([from, message]);
+          else member.#receive(from, message);
+        },
         onLost: (from, why) => {
           throw new Error(`lost rank ${from}: ${why}`);
         },
@@ -84,6 +88,7 @@ class Member {
         Array.from({ length: ports.length + 1 }, (_, r) => r),
       ),
     );
+    for (const [from, message] of early) member.#receive(from, message);
     return member;
   }
 
@@ -116,8 +121,8 @@ class Member {
       sizes: chunkSizes,
       partials: [partial],
       gradient,
-      adder: new LaneAdder(backend, merges),
-      send: (to, head, parts) => this.#mesh.connection(to).sendTensor(head, parts),
+      arithmetic: arithmeticOf(backend, merges),
+      send: (to, head, parts, onLeft) => this.#mesh.connection(to).sendTensor(head, parts, onLeft),
       onReduced: () => reduced.resolve(),
     });
     this.#reduce = machine;

@@ -74,9 +74,10 @@ export class Connection<Local extends End> {
 
   /**
    * Sends a tensor message whose data is the concatenation of `parts`, without copying them: they must not change
-   * until the other end has them (its answer shows it). False when the connection is no longer open.
+   * until the other end has them (its answer shows it) or `onLeft` is called: then the system has taken them. It is not
+   * called when the connection ends before. False when the connection is no longer open.
    */
-  sendTensor(head: TensorHead, parts: readonly Uint8Array[]): boolean {
+  sendTensor(head: TensorHead, parts: readonly Uint8Array[], onLeft?: () => void): boolean {
     if (!this.isOpen) return false;
     let dataBytes = 0;
     for (const part of parts) dataBytes += part.length;
@@ -87,11 +88,16 @@ export class Connection<Local extends End> {
     const stream = this.#stream;
     if (dataBytes <= smallTensorBytes) {
       stream.write(joined(prefix.subarray(0, end), parts, dataBytes));
+      onLeft?.();
       return true;
     }
     stream.cork();
     stream.write(prefix.subarray(0, end));
-    for (const part of parts) stream.write(part);
+    const last = parts.length - 1;
+    parts.forEach((part, i) => {
+      if (i === last && onLeft) stream.write(part, (error) => !error && onLeft());
+      else stream.write(part);
+    });
     stream.uncork();
     return true;
   }

@@ -4,12 +4,14 @@
 // Every owner of a chunk gets the others' nodes of it piece by piece, adds each piece in the fixed tree as soon as all
 // its nodes are here, and sends the sum to all. Nothing depends on the order of arrival. What is sent is memory of the
 // arena, not a copy. That is safe because a worker begins the next step's round of a bucket only when it has the sums of
-// this one, and nobody can send a sum before it has received what it is made of. Copied are direct buckets, and sums for
-// workers without nodes: there nothing that comes back shows that they have arrived.
+// this one, and nobody can send a sum before it has received what it is made of. Where nothing that comes back shows that
+// it has arrived, a bucket waits until its bytes have left (direct buckets), or they are copied (sums for workers without
+// nodes).
 
 import { ProtocolError } from '../../proto/error.ts';
 import type { MessageOf } from '../../proto/messages.ts';
 import { assert } from '../../src/errors.ts';
+import type { Arithmetic } from './arithmetic.ts';
 import {
   type BucketPlan,
   type ChunkSizes,
@@ -20,7 +22,6 @@ import {
   type Range,
 } from './chunks.ts';
 import { alignedFloats, bytesOf, equalBytes } from './floats.ts';
-import type { TreeAdder } from './tree-adder.ts';
 import type { World } from './world.ts';
 
 export type ReduceMessage = MessageOf<'partial'> | MessageOf<'sum'>;
@@ -36,9 +37,9 @@ export interface AllReduceOptions {
   /** Own node j of the whole flat gradient. */
   readonly partials: readonly Float32Array[];
   readonly gradient: Float32Array;
-  readonly adder: TreeAdder;
-  /** Data is the concatenation of `parts`. */
-  send(rank: number, head: ReduceHead, parts: readonly Uint8Array[]): void;
+  readonly arithmetic: Arithmetic;
+  /** Data is the concatenation of `parts`; `onLeft` is called when they may change. */
+  send(rank: number, head: ReduceHead, parts: readonly Uint8Array[], onLeft?: () => void): void;
   onReduced(step: number, bucket: number): void;
 }
 
@@ -48,6 +49,8 @@ class Round {
   ownReady = false;
   piecesLeft = 0;
   sumsLeft = 0;
+  /** Direct: messages that have not left yet. */
+  leaving = 0;
   /** By own piece: ranks whose nodes are missing, the own one counted. */
   readonly missing: Int32Array;
   /** [own piece][rank]: nodes that wait to be added. */
@@ -110,7 +113,7 @@ export class AllReduce {
     assert(round !== null && !round.ownReady, `bucket ${bucket} of step ${step} becomes ready once`);
     round.ownReady = true;
     const { plan } = this.#buckets[bucket]!;
-    this.#sendPartials(plan, step, bucket);
+    this.#sendPartials(round, plan, bucket);
     for (const { rank, message } of round.early) this.#writeSum(plan.owned[rank]!, message);
     round.early.length = 0;
     for (let piece = 0; piece < round.missing.length; piece++) this.#arrived(round, bucket, piece);
@@ -141,18 +144,30 @@ export class AllReduce {
     return round;
   }
 
-  #sendPartials(plan: BucketPlan, step: number, bucket: number): void {
+  #sendPartials(round: Round, plan: BucketPlan, bucket: number): void {
     const { world, generation, partials, send } = this.#options;
     if (partials.length === 0) return;
+    const { step } = round;
     const { pieceFloats, owned, direct } = plan;
+    const left = (): void => {
+      round.leaving -= 1;
+      this.#finishIfWhole(round, bucket);
+    };
     const pieces = Math.max(0, ...world.others.map((rank) => pieceCount(owned[rank]!, pieceFloats)));
     for (let piece = 0; piece < pieces; piece++) {
       for (const rank of world.others) {
         const { from, to } = pieceAt(owned[rank]!, pieceFloats, piece);
         if (from >= to) continue;
-        const nodes = partials.map((node) => bytesOf(node.subarray(from, to)));
-        const parts = direct ? nodes.map((node) => node.slice()) : nodes;
-        send(rank, { type: 'partial', generation, step, bucket, offset: from }, parts);
+        const parts = partials.map((node) => bytesOf(node.subarray(from, to)));
+        // What was sent before has left when the last has.
+        const isLast = direct && piece === pieces - 1;
+        if (isLast) round.leaving += 1;
+        send(
+          rank,
+          { type: 'partial', generation, step, bucket, offset: from },
+          parts,
+          isLast ? left : undefined,
+        );
       }
     }
   }
@@ -209,14 +224,16 @@ export class AllReduce {
 
   #writeSum({ from, to }: Range, message: MessageOf<'sum'>): void {
     assert(message.offset >= from && message.offset < to, 'a sum lies in its chunk');
-    bytesOf(this.#options.gradient).set(message.data, message.offset * 4);
+    const { gradient, arithmetic } = this.#options;
+    const place = gradient.subarray(message.offset, message.offset + message.data.length / 4);
+    arithmetic.copy(bytesOf(place), message.data);
   }
 
   /** One more contributor of an own piece is there; adds the piece when it was the last. */
   #arrived(round: Round, bucket: number, piece: number): void {
     round.missing[piece]! -= 1;
     if (round.missing[piece] !== 0) return;
-    const { world, generation, gradient, partials, adder, send } = this.#options;
+    const { world, generation, gradient, partials, arithmetic, send } = this.#options;
     const { plan } = this.#buckets[bucket]!;
     const { from, to } = pieceAt(plan.owned[world.rank]!, plan.pieceFloats, piece);
     const sources: Float32Array[] = [];
@@ -229,7 +246,7 @@ export class AllReduce {
           sources.push(received!.subarray(node * (to - from), (node + 1) * (to - from)));
     }
     const sum = gradient.subarray(from, to);
-    adder.add(sum, sources);
+    arithmetic.adder.add(sum, sources);
     round.piecesLeft -= 1;
     if (plan.direct) return;
     const parts = [bytesOf(sum)];
@@ -241,7 +258,8 @@ export class AllReduce {
 
   #finishIfWhole(round: Round, bucket: number): void {
     const state = this.#buckets[bucket]!;
-    if (!round.ownReady || round.piecesLeft > 0 || round.sumsLeft > 0 || round.step <= state.done) return;
+    const isOpen = round.piecesLeft > 0 || round.sumsLeft > 0 || round.leaving > 0;
+    if (!round.ownReady || isOpen || round.step <= state.done) return;
     state.done = round.step;
     this.#options.onReduced(round.step, bucket);
   }

@@ -10,7 +10,7 @@ import {
   type StepTableField,
   stepTableFields,
 } from '../../src/kernels/step-table.ts';
-import { BlockAdder, type TreeAdder } from './tree-adder.ts';
+import type { TreeAdder } from './tree-adder.ts';
 
 /** Floats of all sources of a block together. */
 const stagedFloatsMax = 32_768;
@@ -83,9 +83,4 @@ export class LaneAdder implements TreeAdder {
       out.set(floats.subarray(this.#out, this.#out + to - from), from);
     }
   }
-}
-
-/** The fastest adder there is for the backend. */
-export function adderOf(backend: Backend, merges: readonly number[]): TreeAdder {
-  return backend.name === 'reference' ? new BlockAdder(merges) : new LaneAdder(backend, merges);
 }

@@ -9,9 +9,9 @@ import { type Deferred, deferred } from '../../src/platform/deferred.ts';
 import type { Mesh, PeerMessage } from '../mesh.ts';
 import type { StepPeers, SwappedReports } from '../step/peers.ts';
 import { AllReduce } from './all-reduce.ts';
+import { arithmeticOf } from './arithmetic.ts';
 import { type Delivery, deliveryOf } from './delivery.ts';
 import { alignedFloats, bytesOf } from './floats.ts';
-import { adderOf } from './lane-adder.ts';
 import { chunkSizes } from './sizes.ts';
 import { Swap, type SwapPart } from './swap.ts';
 import { type World, worldOf } from './world.ts';
@@ -70,9 +70,9 @@ export class Peers implements StepPeers {
         floats.subarray(offset + j * stride, offset + (j + 1) * stride),
       ),
       gradient: memory.gradient as Float32Array,
-      adder: adderOf(backend, this.#world.merges),
-      send: (to, head, parts) => {
-        mesh.connection(to).sendTensor(head, parts);
+      arithmetic: arithmeticOf(backend, this.#world.merges),
+      send: (to, head, parts, onLeft) => {
+        mesh.connection(to).sendTensor(head, parts, onLeft);
       },
       onReduced: (step, bucket) => settle(this.#reduced, key(step, bucket)),
     });

@@ -21,7 +21,7 @@ const steps = 3;
 /** Runs steps with arrivals, readiness and repeats drawn from the seed; each member goes on as soon as it can. */
 function runShuffled(options: ClusterOptions, seed: number): void {
   const { boundaries, buckets } = options;
-  const { members, wire } = memoryCluster(options);
+  const { members, wire, left } = memoryCluster(options);
   const draw = drawer(seed);
   const floats = members[0]!.gradient.length;
   const states = members.map(() => ({ step: 0, unready: [] as number[], done: 0 }));
@@ -63,6 +63,7 @@ function runShuffled(options: ClusterOptions, seed: number): void {
         sent.push(flight!);
         members[flight!.to]!.machine.receive(flight!.from, flight!.message);
       });
+    if (left.length > 0) moves.push(() => left.splice(draw(left.length), 1)[0]!());
     if (sent.length > 0 && draw(4) === 0)
       moves.push(() => {
         const again = sent[draw(sent.length)]!;

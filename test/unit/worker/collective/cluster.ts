@@ -4,8 +4,9 @@
 import { splitOf, wholeNodes } from '../../../../src/numerics/tree.ts';
 import type { ReduceMessage } from '../../../../worker/collective/all-reduce.ts';
 import { AllReduce } from '../../../../worker/collective/all-reduce.ts';
+import { copyBytes } from '../../../../worker/collective/arithmetic.ts';
 import type { ChunkSizes, Range } from '../../../../worker/collective/chunks.ts';
-import { BlockAdder, type TreeAdder } from '../../../../worker/collective/tree-adder.ts';
+import { BlockAdder } from '../../../../worker/collective/tree-adder.ts';
 import { type World, worldOf } from '../../../../worker/collective/world.ts';
 
 /** A generator of whole numbers 0 .. below-1 for one seed (a xorshift of Marsaglia's). */
@@ -39,7 +40,6 @@ export interface ClusterOptions {
   readonly boundaries: readonly number[];
   readonly buckets: readonly Range[];
   readonly sizes: ChunkSizes;
-  readonly adder?: (merges: readonly number[]) => TreeAdder;
   readonly startStep?: number;
 }
 
@@ -73,11 +73,16 @@ export function expectedGradient(boundaries: readonly number[], step: number, fl
   return treeSum(0, boundaries.at(-1)!, (shard) => shardGradient(shard, step, floats));
 }
 
-/** The members, and what is on its way between them. `send` copies, as a wire does. */
-export function memoryCluster(options: ClusterOptions): { members: Member[]; wire: InFlight[] } {
+/** The members, what is on its way between them, and what is to be told that bytes have left. */
+export function memoryCluster(options: ClusterOptions): {
+  members: Member[];
+  wire: InFlight[];
+  left: (() => void)[];
+} {
   const { boundaries, buckets, sizes, startStep = 0 } = options;
   const floats = Math.max(...buckets.map(({ to }) => to));
   const wire: InFlight[] = [];
+  const left: (() => void)[] = [];
   const members = Array.from({ length: boundaries.length - 1 }, (_, rank): Member => {
     const world = worldOf(rank, boundaries);
     const partials = Array.from({ length: world.nodes[rank]! }, () => new Float32Array(floats));
@@ -91,14 +96,15 @@ export function memoryCluster(options: ClusterOptions): { members: Member[]; wir
       sizes,
       partials,
       gradient,
-      adder: (options.adder ?? ((merges) => new BlockAdder(merges)))(world.merges),
-      send: (to, head, parts) => {
+      arithmetic: { adder: new BlockAdder(world.merges), copy: copyBytes },
+      send: (to, head, parts, onLeft) => {
         const data = Uint8Array.from(Buffer.concat(parts));
         wire.push({ from: rank, to, message: { ...head, data } as ReduceMessage });
+        if (onLeft) left.push(onLeft);
       },
       onReduced: (step, bucket) => reduced.push(`${step}.${bucket}`),
     });
     return { world, machine, partials, gradient, reduced };
   });
-  return { members, wire };
+  return { members, wire, left };
 }

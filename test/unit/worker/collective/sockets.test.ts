@@ -6,6 +6,7 @@ import { Token } from '../../../../proto/transport/token.ts';
 import { wholeNodes } from '../../../../src/numerics/tree.ts';
 import { deferred } from '../../../../src/platform/deferred.ts';
 import { AllReduce } from '../../../../worker/collective/all-reduce.ts';
+import { copyBytes } from '../../../../worker/collective/arithmetic.ts';
 import { type Delivery, promptDelivery, ShuffledDelivery } from '../../../../worker/collective/delivery.ts';
 import { bytesOf } from '../../../../worker/collective/floats.ts';
 import { BlockAdder } from '../../../../worker/collective/tree-adder.ts';
@@ -90,8 +91,8 @@ async function joinMesh(
         sizes: { pieceFloats: 4096, directBytesMax: 4096 },
         partials,
         gradient,
-        adder: new BlockAdder(world.merges),
-        send: (to, head, parts) => mesh.connection(to).sendTensor(head, parts),
+        arithmetic: { adder: new BlockAdder(world.merges), copy: copyBytes },
+        send: (to, head, parts, onLeft) => mesh.connection(to).sendTensor(head, parts, onLeft),
         onReduced: () => {
           open -= 1;
           if (open === 0) reduced.resolve();

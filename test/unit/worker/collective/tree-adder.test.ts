@@ -5,6 +5,7 @@ import { nativeBackend } from '../../../../src/kernels/native/backend.ts';
 import { referenceBackend } from '../../../../src/kernels/reference/backend.ts';
 import { wasmBackend } from '../../../../src/kernels/wasm/backend.ts';
 import { wholeNodes } from '../../../../src/numerics/tree.ts';
+import { arithmeticOf } from '../../../../worker/collective/arithmetic.ts';
 import { bytesOf } from '../../../../worker/collective/floats.ts';
 import { LaneAdder } from '../../../../worker/collective/lane-adder.ts';
 import { BlockAdder, type TreeAdder } from '../../../../worker/collective/tree-adder.ts';
@@ -31,6 +32,13 @@ const adders: readonly [string, (merges: readonly number[]) => TreeAdder][] = [
     whereAvailable(() => {
       const backend = nativeBackend();
       return (merges) => new LaneAdder(backend, merges);
+    }),
+  ],
+  [
+    'by native functions',
+    whereAvailable(() => {
+      const backend = nativeBackend();
+      return (merges) => arithmeticOf(backend, merges).adder;
     }),
   ],
 ];

@@ -1,0 +1,36 @@
+// What the collectives do to floats, as fast as the backend can: native functions where it has them, else its kernel, else
+// plain TypeScript. The bits are the same.
+
+import type { Backend } from '../../src/kernels/backend.ts';
+import { bytesOf } from './floats.ts';
+import { LaneAdder } from './lane-adder.ts';
+import { BlockAdder, type TreeAdder } from './tree-adder.ts';
+
+export interface Arithmetic {
+  readonly adder: TreeAdder;
+  /** Both equally long, on any alignment. */
+  copy(out: Uint8Array, from: Uint8Array): void;
+}
+
+/** Floats of a block, so that sums that wait for another stay in cache; two vectors leave nothing waiting. */
+const blockFloats = 8_192;
+const pairBlockFloats = 2 ** 30;
+
+export function copyBytes(out: Uint8Array, from: Uint8Array): void {
+  out.set(from);
+}
+
+/** `merges`: how the nodes of all workers are added (world.ts). */
+export function arithmeticOf(backend: Backend, merges: readonly number[]): Arithmetic {
+  const { bytes } = backend;
+  if (bytes !== undefined) {
+    const addTwo = (out: Float32Array, left: Float32Array, right: Float32Array): void =>
+      bytes.addFloats(bytesOf(out), bytesOf(left), bytesOf(right));
+    const isPair = merges.length <= 2;
+    const scratch = (): Float32Array => new Float32Array(isPair ? 0 : blockFloats);
+    const adder = new BlockAdder(merges, addTwo, isPair ? pairBlockFloats : blockFloats, scratch);
+    return { adder, copy: bytes.copyBytes };
+  }
+  const adder = backend.name === 'reference' ? new BlockAdder(merges) : new LaneAdder(backend, merges);
+  return { adder, copy: copyBytes };
+}
