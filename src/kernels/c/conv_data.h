@@ -171,6 +171,19 @@ static void run_pass(const Context *c, Pass *p) {
   }
   if (p->high <= 0 || p->wide <= 0 || lane_rows_from(c) >= lane_rows_to(c)) return;
   const int64_t band = band_space(p), space = c->scratch_size - band;
+  if (band > c->scratch_size / 2 && p->wide > 1) {
+    /* not even one row fits: the left half of the columns, then the right one */
+    const int half = p->wide / 2;
+    Pass left = *p, right = *p;
+    left.wide = half;
+    right.wide -= half;
+    right.column_origin += half * p->column_step;
+    right.out += half * p->out_pixel;
+    if (right.mask) right.mask += half * p->out_pixel;
+    run_pass(c, &left);
+    run_pass(c, &right);
+    return;
+  }
   const int64_t depth = (int64_t)p->taps_high * p->taps_wide * p->channels;
   float *packed = c->scratch + band;
   const int64_t panels = space / (max_int(1, (int)depth) * (int64_t)TILE_COLUMNS);

@@ -31,26 +31,32 @@ typedef struct {
   int run;            /* kernelWidth * channels: rows of dw in one kernel row */
   int per_row;        /* tiles of one kernel row */
   int tile_from, tile_to, column_from, column_to; /* the block at work */
-  int padded, span, direct; /* x must be copied; its columns; dy is read in place */
-  int samples, rows;  /* of a block of pixels */
+  int padded, span, direct; /* x must be copied; columns of a copied row; dy is read in place */
+  int samples, rows, wide; /* of a block of pixels */
   intptr_t pitch;     /* floats of a row of x as it is read */
   float *x_copy, *dy_panels, *levels;
   intptr_t level;     /* floats of one level of the stack */
 } WeightPlan;
 
-/* A block of pixels: output rows y_from .. y_to-1 of the samples from .. to-1 */
+/* A block of pixels: output rows y_from .. y_to-1 of the samples from .. to-1; or a part x_from .. x_to-1 of one such row */
 typedef struct {
-  int from, to, y_from, y_to;
-  const float *x; /* image row `first_row`, column -padLeft, of sample `from` */
+  int from, to, y_from, y_to, x_from, x_to;
+  const float *x; /* where output column x_from begins to read in image row `first_row` of sample `from` */
   intptr_t x_sample;
   int first_row;
 } PixelBlock;
 
+INLINE const float *block_dy(const WeightPlan *p, const PixelBlock *b) {
+  const intptr_t row = (intptr_t)b->from * p->a->outHeight + b->y_from;
+  return p->dy + (row * p->a->outWidth + b->x_from) * p->a->filters;
+}
+
 static void load_pixels(const WeightPlan *p, PixelBlock *block) {
   const convWeightGradient_args *a = p->a;
   const intptr_t row = (intptr_t)a->width * a->channels, image = a->height * row;
+  const int column = block->x_from * a->strideWidth - a->padLeft;
   block->first_row = 0;
-  block->x = p->x + block->from * image - a->padLeft * a->channels;
+  block->x = p->x + block->from * image + (intptr_t)column * a->channels;
   block->x_sample = image;
   if (p->padded) {
     const int low = max_int(0, block->y_from * a->strideHeight - a->padTop);
@@ -61,31 +67,28 @@ static void load_pixels(const WeightPlan *p, PixelBlock *block) {
     for (int r = block->from; r < block->to; r++) {
       for (int y = low; y < high; y++) {
         copy_padded_row(p->x_copy + (r - block->from) * block->x_sample + (y - low) * p->pitch, p->x + r * image + y * row,
-                        a->width, a->channels, -a->padLeft, p->span);
+                        a->width, a->channels, column, p->span);
       }
     }
   }
   if (!p->direct) {
-    const int count = (block->to - block->from) * (block->y_to - block->y_from) * a->outWidth;
-    const float *dy = p->dy + ((intptr_t)block->from * a->outHeight + block->y_from) * a->outWidth * a->filters;
-    pack_block(p->dy_panels, dy + p->column_from, a->filters, 0, count, p->column_to - p->column_from);
+    const int count = (block->to - block->from) * (block->y_to - block->y_from) * (block->x_to - block->x_from);
+    pack_block(p->dy_panels, block_dy(p, block) + p->column_from, a->filters, 0, count, p->column_to - p->column_from);
   }
 }
 
 /* Adds a block of pixels to all partial tiles of the leaf. */
 static void add_pixels(const WeightPlan *p, const PixelBlock *block, int resume, float *leaf) {
   const convWeightGradient_args *a = p->a;
-  const int rows = block->y_to - block->y_from, samples = block->to - block->from;
+  const int rows = block->y_to - block->y_from, samples = block->to - block->from, wide = block->x_to - block->x_from;
   for (int n = p->column_from; n < p->column_to; n += TILE_COLUMNS) {
     const int width = min_int(TILE_COLUMNS, p->column_to - n), pitch = panel_pitch(width);
     const intptr_t ldb = p->direct ? a->filters : pitch;
-    const float *b = p->direct
-      ? p->dy + ((intptr_t)block->from * a->outHeight + block->y_from) * a->outWidth * a->filters + n
-      : p->dy_panels + (intptr_t)(n - p->column_from) * samples * rows * a->outWidth;
+    const float *b = p->direct ? block_dy(p, block) + n : p->dy_panels + (intptr_t)(n - p->column_from) * samples * rows * wide;
     Tile tile = {
         .lda = (intptr_t)a->strideWidth * a->channels, .a1 = block->x_sample, .a2 = a->strideHeight * p->pitch,
-        .ldb = ldb, .b1 = (p->direct ? a->outHeight : rows) * a->outWidth * ldb, .b2 = a->outWidth * ldb, .n1 = samples,
-        .length = a->outWidth, .ldc = pitch, .columns = pitch, .resume = resume,
+        .ldb = ldb, .b1 = (p->direct ? a->outHeight : rows) * wide * ldb, .b2 = wide * ldb, .n1 = samples,
+        .length = wide, .ldc = pitch, .columns = pitch, .resume = resume,
     };
     if (p->pixels) tile.n1 = 1, tile.length = samples;
     for (int i = p->tile_from; i < p->tile_to; i++, leaf += STACK_LEVEL) {
@@ -104,17 +107,18 @@ static void add_pixels(const WeightPlan *p, const PixelBlock *block, int resume,
 
 /* The leaf of one shard: its samples from .. to-1. */
 static void add_shard(const WeightPlan *p, int from, int to, float *leaf) {
-  const int high = p->a->outHeight;
-  int resume = 0;
+  const int high = p->a->outHeight, width = p->a->outWidth;
+  if (from == to) zero_floats(leaf, (int)p->level);
   for (int r = from; r < to; r += p->samples) {
     for (int y = 0; y < high; y += p->rows) {
-      PixelBlock block = {.from = r, .to = min_int(to, r + p->samples), .y_from = y, .y_to = min_int(high, y + p->rows)};
-      load_pixels(p, &block);
-      add_pixels(p, &block, resume, leaf);
-      resume = 1;
+      for (int x = 0; x < width; x += p->wide) {
+        PixelBlock block = {.from = r, .to = min_int(to, r + p->samples), .y_from = y, .y_to = min_int(high, y + p->rows),
+                            .x_from = x, .x_to = min_int(width, x + p->wide)};
+        load_pixels(p, &block);
+        add_pixels(p, &block, r + y + x > from, leaf);
+      }
     }
   }
-  if (!resume) zero_floats(leaf, (int)p->level);
 }
 
 /* Writes record `j` of the block's nodes. */
@@ -154,15 +158,24 @@ static void weight_block(const Context *c, WeightPlan *p) {
 /* Divides the scratch: a copy of x, panels of dy, the stack's levels. Returns how many partial tiles a level may have. */
 static int plan_scratch(const Context *c, WeightPlan *p) {
   const convWeightGradient_args *a = p->a;
-  const int image = a->outHeight * a->outWidth, row = p->padded ? p->span * a->channels : 0;
+  const int image = a->outHeight * a->outWidth;
+  p->wide = min_int(a->outWidth, 2 * PIXEL_BLOCK);
+  if (p->padded) {
+    const int fits = (PIXEL_COPY / (a->kernelHeight * a->channels) - a->kernelWidth) / a->strideWidth + 1;
+    p->wide = max_int(1, min_int(p->wide, fits));
+  }
+  p->span = (p->wide - 1) * a->strideWidth + a->kernelWidth;
+  if (p->padded) p->pitch = (intptr_t)p->span * a->channels;
+  const int row = p->padded ? (int)p->pitch : 0;
   const int room = row ? PIXEL_COPY / row : a->outHeight; /* image rows that the copy may hold */
   p->rows = min_int(a->outHeight, max_int(1, PIXEL_BLOCK / a->outWidth));
+  if (p->wide < a->outWidth) p->rows = 1;
   p->rows = min_int(p->rows, max_int(1, (room - a->kernelHeight) / a->strideHeight + 1));
   p->samples = p->rows < a->outHeight ? 1 : max_int(1, PIXEL_BLOCK / image);
   if (row) p->samples = max_int(1, min_int(p->samples, room / a->height));
   const int rows_read = min_int(a->height, (p->rows - 1) * a->strideHeight + a->kernelHeight);
   const intptr_t copy = (intptr_t)p->samples * rows_read * row + VW;
-  const intptr_t panels = (intptr_t)p->samples * p->rows * a->outWidth * WEIGHT_PANELS * TILE_COLUMNS;
+  const intptr_t panels = (intptr_t)p->samples * p->rows * p->wide * WEIGHT_PANELS * TILE_COLUMNS;
   p->x_copy = c->scratch;
   p->dy_panels = p->x_copy + (copy + 15) / 16 * 16;
   p->levels = p->dy_panels + (p->direct ? 0 : panels);
@@ -178,10 +191,9 @@ static void weight_gradient(const Context *c, const convWeightGradient_args *a, 
       .positions = positions,
       .a = a, .x = at(c, a->x), .dy = at(c, a->dy), .pixels = a->height * a->width * a->outHeight * a->outWidth == 1, .run = a->kernelWidth * a->channels,
       .per_row = ceil_div(a->kernelWidth * a->channels, TILE_ROWS), .direct = a->filters % VW == 0 && a->filters <= 256,
-      .span = (a->outWidth - 1) * a->strideWidth + a->kernelWidth,
+      .pitch = (intptr_t)a->width * a->channels,
   };
-  p.padded = a->padLeft > 0 || p.span - a->padLeft > a->width;
-  p.pitch = (intptr_t)(p.padded ? p.span : a->width) * a->channels;
+  p.padded = a->padLeft > 0 || (a->outWidth - 1) * a->strideWidth + a->kernelWidth - a->padLeft > a->width;
   const int capacity = plan_scratch(c, &p);
   const int tiles = a->kernelHeight * p.per_row, panels = ceil_div(a->filters, TILE_COLUMNS);
   const int64_t by_panels = (int64_t)ceil_div(panels, c->lanes) * tiles;

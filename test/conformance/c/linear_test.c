@@ -61,7 +61,7 @@ static void draw_table(int most_rows) {
   memset(arena, 0, TENSORS * sizeof *arena);
   next_free = TENSORS;
   lanes = 1 + draw(3);
-  scratch_size = draw(3) ? SCRATCH_MAX : 160 * 1024;
+  scratch_size = draw(3) ? SCRATCH_MAX : 160 * 1024; /* the least that dense layers work with */
   int32_t *words = (int32_t *)arena;
   table = (StepTable *)(words + 64);
   const int run_shards = 1 + draw(12), first = draw(run_shards + 1), shards = draw(run_shards - first + 1);
@@ -141,17 +141,18 @@ static void sums_case(void) {
   CHECK(columnSums, sums, 0);
 }
 
-/* The window arguments of all three kernels stand at the same place but one. */
-static void conv_case(void) {
-  draw_table(10);
-  const int rows = table->rows, channels = draw_size(40), filters = draw_size(40);
+/* Tight: little scratch, so that images are too wide to be copied in one piece, and a panel does not hold all k. The window arguments of all three kernels stand at the same place but one. */
+static void conv_case(int tight) {
+  draw_table(tight ? 4 : 10);
+  const int rows = table->rows, channels = tight ? draw_size(300) : draw_size(40), filters = draw_size(tight ? 5 : 40);
   const int kh = 1 + draw(4), kw = 1 + draw(4), sh = 1 + draw(3), sw = 1 + draw(3), top = draw(kh + 1), left = draw(kw + 1);
-  const int height = kh + draw(10), width = kw + draw(18), bottom = draw(kh), right = draw(kw);
+  const int height = kh + draw(tight ? 3 : 10), width = kw + draw(tight ? 30 : 18), bottom = draw(kh), right = draw(kw);
   const int out_height = (height + top + bottom - kh) / sh + 1, out_width = (width + left + right - kw) / sw + 1;
   const int size = kh * kw * channels * filters;
   const int x = tensor(rows * height * width * channels), dy = tensor(rows * out_height * out_width * filters);
   const int w = tensor(size), bias = draw(2) ? tensor(filters) : -1;
 #define WINDOW height, width, channels, kh, kw, sh, sw, top, left, out_height, out_width, filters
+  if (tight) scratch_size = 2 * kh * kw * channels + 64 * TILE_COLUMNS + draw(40 * 1024);
   const convForward_args forward = {tensor(rows * out_height * out_width * filters), x, w, bias, WINDOW, draw(2)};
   CHECK(convForward, forward, 1);
   const int mask = draw(2) ? tensor(rows * height * width * channels) : -1;
@@ -159,6 +160,7 @@ static void conv_case(void) {
   CHECK(convInputGradient, back, 1);
   const int stride = size + draw(9);
   const convWeightGradient_args weight = {tensor(stride * table->nodes), stride, x, dy, WINDOW};
+  scratch_size = max_int(scratch_size, 160 * 1024);
   CHECK(convWeightGradient, weight, 0);
 }
 
@@ -168,7 +170,7 @@ int main(int count, char **arguments) {
   arena = malloc(ARENA * sizeof *arena);
   expected = malloc(ARENA * sizeof *arena);
   scratch = aligned_alloc(64, (SCRATCH_MAX + 16) * sizeof *scratch);
-  for (int i = 0; i < cases; i++) dense_case(), sums_case(), conv_case();
+  for (int i = 0; i < cases; i++) dense_case(), sums_case(), conv_case(0), conv_case(1);
   printf("%d cases of every kernel equal their naive twins\n", cases);
   return 0;
 }
