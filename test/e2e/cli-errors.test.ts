@@ -133,10 +133,12 @@ const cases: readonly Case[] = [
     says: "error: option '--steps <count>' cannot be used with option '--epochs <count>'",
   },
   {
-    what: 'more lanes than shards',
-    args: train('tiny.json', '--workers', '3', '--threads', '4'),
+    what: 'more workers than shards',
+    args: train('tiny.json', '--workers', '9'),
     exitCode: 2,
-    says: /^error: 3 workers x 4 threads are 12 lanes, which need at least 12 shards, but the run has 8: use fewer/,
+    says:
+      'error: 9 workers need at least 9 shards, but the run has 8: use fewer, ' +
+      'or set shards to 9 in the config or by --shards (this changes the result)',
   },
   {
     what: 'a config that is not there, with the near one',
