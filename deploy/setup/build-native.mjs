@@ -137,7 +137,9 @@ async function build() {
 try {
   console.log(`native kernels (${Object.keys(sets).join(', ')}): ${await build()}`);
 } catch (error) {
-  rmSync(target, { force: true }); // of other sources, if it is there: nobody may find it
+  try {
+    rmSync(target, { force: true }); // of other sources, if it is there: nobody may find it
+  } catch {} // a package that cannot be written to
   const reason = String(error.stderr || error.message)
     .trim()
     .split('\n');

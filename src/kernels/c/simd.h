@@ -61,6 +61,22 @@ INLINE vf v_where_positive(vf m, vf a) {
 INLINE vf v_if_greater(vf x, vf y, vf a, vf b) {
   return _mm256_blendv_ps(b, a, _mm256_cmp_ps(x, y, _CMP_GT_OQ));
 }
+INLINE __m256i v_first_mask(int n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+INLINE vf v_load_first(const float *p, int n, float rest) {
+  if (n >= VW) return v_load(p);
+  const __m256i mask = v_first_mask(n);
+  return _mm256_blendv_ps(v_set1(rest), _mm256_maskload_ps(p, mask), _mm256_castsi256_ps(mask));
+}
+INLINE void v_store_first(float *p, vf a, int n) {
+  if (n >= VW) v_store(p, a);
+  else _mm256_maskstore_ps(p, v_first_mask(n), a);
+}
+INLINE vf v_keep_first(vf a, int n) {
+  return n >= VW ? a : _mm256_and_ps(a, _mm256_castsi256_ps(v_first_mask(n)));
+}
+#define V_HAS_FIRST
 #elif defined(__ARM_NEON) && !defined(LOCKSTEP_PORTABLE) && defined(__aarch64__)
 #include <arm_neon.h>
 #define VW 4
@@ -86,7 +102,12 @@ INLINE vf v_if_greater(vf x, vf y, vf a, vf b) { return vbslq_f32(vcgtq_f32(x, y
 typedef v128_t vf;
 INLINE vf v_load(const float *p) { return wasm_v128_load(p); }
 INLINE void v_store(float *p, vf a) { wasm_v128_store(p, a); }
-INLINE vf v_set1(float a) { return wasm_f32x4_splat(a); }
+/* A constant is hidden from the compiler: it would write all 16 bytes at every use, and V8 makes five instructions of
+   that inside of loops; a number in a local is spread once, outside. */
+INLINE vf v_set1(float a) {
+  if (__builtin_constant_p(a) && a != 0) __asm__("" : "+r"(a));
+  return wasm_f32x4_splat(a);
+}
 INLINE vf v_add(vf a, vf b) { return wasm_f32x4_add(a, b); }
 INLINE vf v_sub(vf a, vf b) { return wasm_f32x4_sub(a, b); }
 INLINE vf v_mul(vf a, vf b) { return wasm_f32x4_mul(a, b); }
