@@ -12,6 +12,7 @@ import {
   type Message,
   type MessageFrom,
   type MessageOf,
+  messages,
 } from './messages.ts';
 import { malformation } from './well-formed.ts';
 
@@ -118,4 +119,44 @@ export function writeTensorHead(head: TensorHead, dataBytes: number, out: Uint8A
     out[slot + 3] = value;
   }
   return at + bytes.length;
+}
+
+/** Bytes within which the head of every streamed tensor message ends. */
+export const tensorHeadBytesMax = Math.max(...Object.values(headTemplates).map(({ bytes }) => bytes.length));
+
+export type StreamedHead = Omit<MessageOf<'partial'>, 'data'> | Omit<MessageOf<'sum'>, 'data'>;
+
+/**
+ * The head that writeTensorHead wrote at the start of `bytes`, of the types that may be taken while they come. Null where
+ * it is anything else (which may still be a good message, for decodeMessage) or its tensor is past its limit.
+ */
+export function readTensorHead(
+  bytes: Uint8Array,
+): { readonly head: StreamedHead; readonly headBytes: number; readonly dataBytes: number } | null {
+  for (const type of ['partial', 'sum'] as const) {
+    const template = headTemplates[type];
+    if (!isWrittenBy(template, bytes)) continue;
+    const [generation, step, bucket, offset, dataBytes] = template.slots.map((slot) => uint32At(bytes, slot));
+    const { bytesMax, unit } = messages[type].fields.data;
+    if (dataBytes! > bytesMax || dataBytes! % unit !== 0) return null;
+    const head = { type, generation: generation!, step: step!, bucket: bucket!, offset: offset! };
+    return { head, headBytes: template.bytes.length, dataBytes: dataBytes! };
+  }
+  return null;
+}
+
+function uint32At(bytes: Uint8Array, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+}
+
+function isWrittenBy({ bytes: template, slots }: HeadTemplate, bytes: Uint8Array): boolean {
+  if (bytes.length < template.length) return false;
+  let slot = 0;
+  for (let i = 0; i < template.length; i++) {
+    if (i === slots[slot]) {
+      slot += 1;
+      i += 3;
+    } else if (bytes[i] !== template[i]) return false;
+  }
+  return true;
 }

@@ -24,6 +24,8 @@ export const limits = {
   shardSumsBytesMax: 16 * mebibyte,
   /** Bytes of one tensor message that a sender aims at. */
   tensorMessageBytes: 256 * kibibyte,
+  /** Tensor messages from this size on are taken while they come, if the receiver wants to. */
+  streamedMessageBytesMin: 16 * kibibyte,
   // --- whole frames by the role of the connection, in bytes: the largest field and room for the rest
   workerFrameBytesMax: 17 * mebibyte,
   peerFrameBytesMax: 17 * mebibyte,

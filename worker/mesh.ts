@@ -1,12 +1,14 @@
 // The full mesh of connections between the workers of one generation (I/O): higher ranks dial lower ones, both say
 // who they are, and only then do messages flow. Losing one of them is told once; nobody reconnects here.
 
+import type { StreamedHead } from '../proto/codec.ts';
 import { ProtocolError } from '../proto/error.ts';
 import { limits } from '../proto/limits.ts';
 import type { MessageFrom, MessageOf } from '../proto/messages.ts';
 import { connect } from '../proto/transport/client.ts';
 import { type CloseReason, type Connection, closeCodes } from '../proto/transport/connection.ts';
 import { type Listener, listen } from '../proto/transport/server.ts';
+import type { TensorReceiver } from '../proto/transport/tensor-tap.ts';
 import type { Token } from '../proto/transport/token.ts';
 import { peerPath } from '../proto/version.ts';
 import { asLockstepError } from '../src/errors.ts';
@@ -17,6 +19,8 @@ export type PeerMessage = Exclude<MessageFrom<'peer'>, { type: 'peerHello' }>;
 export interface MeshHandlers {
   onMessage(rank: number, message: PeerMessage): void;
   onLost(rank: number, why: string): void;
+  /** Who takes a large tensor while it comes; see Connection. */
+  openTensor?(rank: number, head: StreamedHead, dataBytes: number): TensorReceiver | null;
 }
 
 /** Where other workers reach this one. Connections that come before they are expected wait, paused. */
@@ -207,6 +211,8 @@ class MeshForming {
         }
       },
       onClose: (reason) => this.#closed(rank ?? expected, reason),
+      openTensor: (head, dataBytes) =>
+        rank === null ? null : (handlers.openTensor?.(rank, head, dataBytes) ?? null),
     });
     if (expected !== null) connection.send(hello);
   }

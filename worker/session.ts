@@ -20,7 +20,7 @@ import type { ChosenBackend } from './choose-backend.ts';
 import { Peers } from './collective/peers.ts';
 import { compileFor, modelOfRun, type RunModel, setInitialState, stateVectors } from './engine.ts';
 import { LanePool } from './lanes/lane-pool.ts';
-import { Mesh, type PeerListener, type PeerMessage } from './mesh.ts';
+import { Mesh, type PeerListener } from './mesh.ts';
 import { diagnose } from './step/diagnose.ts';
 import { StepShell } from './step/step-shell.ts';
 import { type WorkerEffect, type WorkerEvent, WorkerMachine } from './worker-machine.ts';
@@ -191,7 +191,7 @@ export class WorkerSession {
       lanes: threads,
     });
     const lanes = await LanePool.create({ compiled, backend: backend.backend, splits: dataset! });
-    let onPeerMessage: (rank: number, message: PeerMessage) => void = () => undefined;
+    let peers: Peers | null = null;
     const mesh =
       members.length === 1 || network === null
         ? null
@@ -200,13 +200,13 @@ export class WorkerSession {
             membership,
             runId,
             handlers: {
-              onMessage: (from, message) => onPeerMessage(from, message),
+              onMessage: (from, message) => peers?.receive(from, message),
+              openTensor: (from, head, dataBytes) => peers?.openTensor(from, head, dataBytes) ?? null,
               onLost: (from, why) => this.#peerLost(membership, from, why),
             },
           });
-    const peers =
-      mesh === null ? null : new Peers({ mesh, membership, memory: lanes.memory, backend: backend.backend });
-    if (peers !== null) onPeerMessage = (from, message) => peers.receive(from, message);
+    if (mesh !== null)
+      peers = new Peers({ mesh, membership, memory: lanes.memory, backend: backend.backend });
     this.#formed = { membership, lanes, mesh, peers, steps: this.#stepShell(membership, lanes, peers) };
     this.#startState(lanes, membership.startStep);
   }

@@ -1,7 +1,9 @@
 // One of the processes of the all-reduce benchmark: connects with the others as workers do, and times rank 0's rounds.
 
+import type { StreamedHead } from '../../proto/codec.ts';
 import { ProtocolError } from '../../proto/error.ts';
 import type { MessageOf } from '../../proto/messages.ts';
+import type { TensorReceiver } from '../../proto/transport/tensor-tap.ts';
 import { Token } from '../../proto/transport/token.ts';
 import { selectBackend } from '../../src/kernels/select.ts';
 import { type Deferred, deferred } from '../../src/platform/deferred.ts';
@@ -76,6 +78,7 @@ class Member {
           if (member === null) early.push([from, message]);
           else member.#receive(from, message);
         },
+        openTensor: (from, head, dataBytes) => (member === null ? null : member.#open(from, head, dataBytes)),
         onLost: (from, why) => {
           throw new Error(`lost rank ${from}: ${why}`);
         },
@@ -96,6 +99,10 @@ class Member {
     if (message.type === 'shardReport') this.#barrier.receive(rank, message.step, 0, message);
     else if (message.type !== 'exchange') this.#reduce!.receive(rank, message);
     else throw new ProtocolError('unexpected', 'there are no exchanges here');
+  }
+
+  #open(rank: number, head: StreamedHead, dataBytes: number): TensorReceiver | null {
+    return this.#reduce === null ? null : this.#reduce.open(rank, head, dataBytes);
   }
 
   async meet(): Promise<void> {

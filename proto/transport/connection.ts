@@ -3,10 +3,18 @@
 
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
-import { decodeMessage, encodeMessage, type TensorHead, tensorHeadBytes, writeTensorHead } from '../codec.ts';
+import {
+  decodeMessage,
+  encodeMessage,
+  type StreamedHead,
+  type TensorHead,
+  tensorHeadBytes,
+  writeTensorHead,
+} from '../codec.ts';
 import { ProtocolError } from '../error.ts';
 import { limits } from '../limits.ts';
 import type { Across, End, Message, MessageFrom } from '../messages.ts';
+import { type TensorReceiver, TensorTap } from './tensor-tap.ts';
 
 export type CloseReason =
   /** We closed it. */
@@ -23,6 +31,8 @@ export interface ConnectionHandlers<Local extends End> {
   onMessage(message: MessageFrom<Across<Local>>): void;
   /** Once. */
   onClose(reason: CloseReason): void;
+  /** Who takes this large tensor while it comes; null, or no such handler: it comes as a message. */
+  openTensor?(head: StreamedHead, dataBytes: number): TensorReceiver | null;
 }
 
 /** Codes of the WebSocket protocol that we send. */
@@ -39,6 +49,7 @@ export class Connection<Local extends End> {
   #reason: CloseReason | null = null;
   #closed = false;
   #timer: NodeJS.Timeout | undefined;
+  #tap: TensorTap | null = null;
 
   /** For server.ts and client.ts. The socket is paused until start(). */
   constructor(socket: WebSocket, stream: Socket, local: Local, masked: boolean) {
@@ -57,8 +68,32 @@ export class Connection<Local extends End> {
   /** Lets messages flow to these handlers. Call once. */
   start(handlers: ConnectionHandlers<Local>): void {
     this.#handlers = handlers;
-    if (this.#closed) handlers.onClose(this.#reason!);
-    else this.#socket.resume();
+    if (this.#closed) {
+      handlers.onClose(this.#reason!);
+      return;
+    }
+    if (handlers.openTensor) this.#tapStream();
+    this.#socket.resume();
+  }
+
+  /** Puts a tap ahead of the WebSocket's own reader, which is the only one there. */
+  #tapStream(): void {
+    const [reader, ...others] = this.#stream.listeners('data');
+    if (reader === undefined || others.length > 0) return;
+    const tap = new TensorTap({
+      masked: !this.#masked,
+      frameBytesMax: limits.peerFrameBytesMax,
+      passOn: (bytes) => reader.call(this.#stream, bytes),
+      open: (head, dataBytes) => this.#handlers?.openTensor?.(head, dataBytes) ?? null,
+      whole: (message) => this.#receive(message, true),
+      failed: (error) => {
+        if (!(error instanceof ProtocolError)) throw error;
+        this.refuse(error);
+      },
+    });
+    this.#tap = tap;
+    this.#stream.removeListener('data', reader as (chunk: Buffer) => void);
+    this.#stream.on('data', (chunk: Buffer) => tap.write(chunk));
   }
 
   get isOpen(): boolean {
@@ -130,7 +165,7 @@ export class Connection<Local extends End> {
     this.#socket.terminate();
   }
 
-  #receive(frame: Buffer, isBinary: boolean): void {
+  #receive(frame: Uint8Array, isBinary: boolean): void {
     if (this.#reason !== null) return;
     try {
       if (!isBinary) throw new ProtocolError('unexpected', 'a text frame; messages are binary');
@@ -146,6 +181,7 @@ export class Connection<Local extends End> {
   refuse(error: ProtocolError): void {
     if (this.#reason !== null) return;
     this.#reason = { kind: 'protocol', error };
+    this.#tap?.stop();
     this.#finish(error.code === 'tooLarge' ? closeCodes.tooLarge : closeCodes.protocol, error.code);
   }
 

@@ -10,6 +10,7 @@
 
 import { ProtocolError } from '../../proto/error.ts';
 import type { MessageOf } from '../../proto/messages.ts';
+import type { TensorReceiver } from '../../proto/transport/tensor-tap.ts';
 import { assert } from '../../src/errors.ts';
 import type { Arithmetic } from './arithmetic.ts';
 import {
@@ -129,6 +130,81 @@ export class AllReduce {
     else this.#receiveSum(round, rank, message);
   }
 
+  /** Who takes the tensor of this message while it comes; null where it has to come whole. Throws as receive does. */
+  open(rank: number, head: ReduceHead, dataBytes: number): TensorReceiver | null {
+    if (head.generation !== this.#options.generation) return null;
+    const round = this.#round(head.bucket, head.step);
+    if (round === null) return null;
+    return head.type === 'partial'
+      ? this.#openPartial(round, rank, head, dataBytes)
+      : this.#openSum(round, rank, head, dataBytes);
+  }
+
+  /** A sum is written to its place at once. */
+  #openSum(round: Round, rank: number, head: ReduceHead, dataBytes: number): TensorReceiver | null {
+    const { gradient, arithmetic } = this.#options;
+    const { plan } = this.#buckets[head.bucket]!;
+    const seen = round.sumsSeen[rank]!;
+    const piece = seen.length === 0 ? -1 : this.#pieceOf(plan, rank, head, dataBytes, 1);
+    if (piece < 0 || seen[piece] === 1 || !round.ownReady) return null;
+    const place = bytesOf(gradient.subarray(head.offset, head.offset + dataBytes / 4));
+    let at = 0;
+    return {
+      write: (bytes) => {
+        arithmetic.copy(place.subarray(at, at + bytes.length), bytes);
+        at += bytes.length;
+      },
+      end: () => {
+        seen[piece] = 1;
+        round.sumsLeft -= 1;
+        this.#finishIfWhole(round, head.bucket);
+      },
+    };
+  }
+
+  /** Nodes wait in a vector of their own until all are here; the last one of two is added at once. */
+  #openPartial(round: Round, rank: number, head: ReduceHead, dataBytes: number): TensorReceiver | null {
+    const { world, partials, gradient, arithmetic } = this.#options;
+    const { plan } = this.#buckets[head.bucket]!;
+    const piece = this.#pieceOf(plan, world.rank, head, dataBytes, world.nodes[rank]!);
+    const place = piece * world.size + rank;
+    if (round.missing[piece] === 0 || round.received[place]) return null;
+    const isPair = world.merges.length === 2 && partials.length === 1;
+    const addTwo = isPair && round.ownReady ? arithmetic.addTwo : undefined;
+    let at = 0;
+    if (addTwo !== undefined) {
+      const own = bytesOf(partials[0]!.subarray(head.offset, head.offset + dataBytes / 4));
+      const sum = bytesOf(gradient.subarray(head.offset, head.offset + dataBytes / 4));
+      return {
+        write: (bytes) => {
+          const ours = own.subarray(at, at + bytes.length);
+          const out = sum.subarray(at, at + bytes.length);
+          if (rank > world.rank) addTwo(out, ours, bytes);
+          else addTwo(out, bytes, ours);
+          at += bytes.length;
+        },
+        end: () => {
+          round.missing[piece] = 0;
+          this.#added(round, head.bucket, piece);
+          this.#finishIfWhole(round, head.bucket);
+        },
+      };
+    }
+    const nodes = new Float32Array(dataBytes / 4);
+    const staged = bytesOf(nodes);
+    return {
+      write: (bytes) => {
+        arithmetic.copy(staged.subarray(at, at + bytes.length), bytes);
+        at += bytes.length;
+      },
+      end: () => {
+        round.received[place] = nodes;
+        this.#arrived(round, head.bucket, piece);
+        this.#finishIfWhole(round, head.bucket);
+      },
+    };
+  }
+
   /** The round in flight of this step; null when it is over. */
   #round(bucket: number, step: number): Round | null {
     const state = this.#buckets[bucket];
@@ -175,7 +251,7 @@ export class AllReduce {
   #receivePartial(round: Round, rank: number, message: MessageOf<'partial'>): void {
     const { world } = this.#options;
     const { plan } = this.#buckets[message.bucket]!;
-    const piece = this.#pieceOf(plan, world.rank, message, world.nodes[rank]!);
+    const piece = this.#pieceOf(plan, world.rank, message, message.data.length, world.nodes[rank]!);
     if (round.missing[piece] === 0) return;
     const place = piece * world.size + rank;
     const before = round.received[place];
@@ -192,7 +268,7 @@ export class AllReduce {
     const { plan } = this.#buckets[message.bucket]!;
     const seen = round.sumsSeen[rank]!;
     if (seen.length === 0) throw new ProtocolError('unexpected', `rank ${rank} has no sums to send`);
-    const piece = this.#pieceOf(plan, rank, message, 1);
+    const piece = this.#pieceOf(plan, rank, message, message.data.length, 1);
     if (seen[piece] === 1) {
       const { from, to } = pieceAt(plan.owned[rank]!, plan.pieceFloats, piece);
       const held = round.early.find(
@@ -208,17 +284,15 @@ export class AllReduce {
     this.#finishIfWhole(round, message.bucket);
   }
 
-  /** The piece that `message` is about, of what `owner` adds; its size must be `nodes` times the piece's. */
-  #pieceOf(plan: BucketPlan, owner: number, message: ReduceMessage, nodes: number): number {
+  /** The piece that a message is about, of what `owner` adds; its size must be `nodes` times the piece's. */
+  #pieceOf(plan: BucketPlan, owner: number, head: ReduceHead, dataBytes: number, nodes: number): number {
     const range = plan.owned[owner]!;
-    const piece = pieceStartingAt(range, plan.pieceFloats, message.offset);
-    if (piece < 0) throw new ProtocolError('unexpected', `a ${message.type} at offset ${message.offset}`);
+    const piece = pieceStartingAt(range, plan.pieceFloats, head.offset);
+    if (piece < 0) throw new ProtocolError('unexpected', `a ${head.type} at offset ${head.offset}`);
     const { from, to } = pieceAt(range, plan.pieceFloats, piece);
-    if (nodes === 0 || message.data.length !== (to - from) * nodes * 4)
-      throw new ProtocolError(
-        'size',
-        `a ${message.type} of ${message.data.length} bytes where ${(to - from) * nodes * 4} belong`,
-      );
+    const expected = (to - from) * nodes * 4;
+    if (nodes === 0 || dataBytes !== expected)
+      throw new ProtocolError('size', `a ${head.type} of ${dataBytes} bytes where ${expected} belong`);
     return piece;
   }
 
@@ -233,7 +307,7 @@ export class AllReduce {
   #arrived(round: Round, bucket: number, piece: number): void {
     round.missing[piece]! -= 1;
     if (round.missing[piece] !== 0) return;
-    const { world, generation, gradient, partials, arithmetic, send } = this.#options;
+    const { world, gradient, partials, arithmetic } = this.#options;
     const { plan } = this.#buckets[bucket]!;
     const { from, to } = pieceAt(plan.owned[world.rank]!, plan.pieceFloats, piece);
     const sources: Float32Array[] = [];
@@ -245,8 +319,16 @@ export class AllReduce {
         for (let node = 0; node < world.nodes[rank]!; node++)
           sources.push(received!.subarray(node * (to - from), (node + 1) * (to - from)));
     }
+    arithmetic.adder.add(gradient.subarray(from, to), sources);
+    this.#added(round, bucket, piece);
+  }
+
+  /** An own piece of the gradient is whole: the others get it. */
+  #added(round: Round, bucket: number, piece: number): void {
+    const { world, generation, gradient, send } = this.#options;
+    const { plan } = this.#buckets[bucket]!;
+    const { from, to } = pieceAt(plan.owned[world.rank]!, plan.pieceFloats, piece);
     const sum = gradient.subarray(from, to);
-    arithmetic.adder.add(sum, sources);
     round.piecesLeft -= 1;
     if (plan.direct) return;
     const parts = [bytesOf(sum)];

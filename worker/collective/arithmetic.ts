@@ -10,6 +10,8 @@ export interface Arithmetic {
   readonly adder: TreeAdder;
   /** Both equally long, on any alignment. */
   copy(out: Uint8Array, from: Uint8Array): void;
+  /** out = left + right, float32, on any alignment; where the backend has it. */
+  readonly addTwo?: (out: Uint8Array, left: Uint8Array, right: Uint8Array) => void;
 }
 
 /** Floats of a block, so that sums that wait for another stay in cache; two vectors leave nothing waiting. */
@@ -29,7 +31,7 @@ export function arithmeticOf(backend: Backend, merges: readonly number[]): Arith
     const isPair = merges.length <= 2;
     const scratch = (): Float32Array => new Float32Array(isPair ? 0 : blockFloats);
     const adder = new BlockAdder(merges, addTwo, isPair ? pairBlockFloats : blockFloats, scratch);
-    return { adder, copy: bytes.copyBytes };
+    return { adder, copy: bytes.copyBytes, addTwo: bytes.addFloats };
   }
   const adder = backend.name === 'reference' ? new BlockAdder(merges) : new LaneAdder(backend, merges);
   return { adder, copy: copyBytes };

@@ -1,7 +1,9 @@
 // The collectives of one generation over its mesh (I/O): what the steps call, and where messages of peers go.
 
+import type { StreamedHead } from '../../proto/codec.ts';
 import { ProtocolError } from '../../proto/error.ts';
 import type { MessageOf } from '../../proto/messages.ts';
+import type { TensorReceiver } from '../../proto/transport/tensor-tap.ts';
 import type { EngineMemory } from '../../src/engine/memory.ts';
 import { assert } from '../../src/errors.ts';
 import type { Backend } from '../../src/kernels/backend.ts';
@@ -10,7 +12,7 @@ import type { Mesh, PeerMessage } from '../mesh.ts';
 import type { StepPeers, SwappedReports } from '../step/peers.ts';
 import { AllReduce } from './all-reduce.ts';
 import { arithmeticOf } from './arithmetic.ts';
-import { type Delivery, deliveryOf } from './delivery.ts';
+import { type Delivery, deliveryOf, promptDelivery } from './delivery.ts';
 import { alignedFloats, bytesOf } from './floats.ts';
 import { chunkSizes } from './sizes.ts';
 import { Swap, type SwapPart } from './swap.ts';
@@ -114,6 +116,11 @@ export class Peers implements StepPeers {
     this.#swap.begin(step, this.#reportsId, { data: bytesOf(own), flags: stop ? stopFlag : 0 });
     await done;
     return { sums: this.#sums, stop: this.#stop };
+  }
+
+  /** Who takes a large tensor while it comes. Throws ProtocolError for what does not fit. */
+  openTensor(rank: number, head: StreamedHead, dataBytes: number): TensorReceiver | null {
+    return this.#delivery === promptDelivery ? this.#allReduce.open(rank, head, dataBytes) : null;
   }
 
   /** What does not fit ends the connection it came by. */

@@ -5,5 +5,5 @@ import type { ChunkSizes } from './chunks.ts';
 
 export const chunkSizes: ChunkSizes = {
   pieceFloats: limits.tensorMessageBytes / Float32Array.BYTES_PER_ELEMENT,
-  directBytesMax: 256 * 1024,
+  directBytesMax: 1024 * 1024,
 };

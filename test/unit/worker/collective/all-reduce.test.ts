@@ -8,6 +8,7 @@ import type { ReduceMessage } from '../../../../worker/collective/all-reduce.ts'
 import { bytesOf } from '../../../../worker/collective/floats.ts';
 import {
   type ClusterOptions,
+  deliver,
   drawer,
   expectedGradient,
   fillPartials,
@@ -61,13 +62,13 @@ function runShuffled(options: ClusterOptions, seed: number): void {
         if (wire.length === 0) return;
         const [flight] = wire.splice(draw(wire.length), 1);
         sent.push(flight!);
-        members[flight!.to]!.machine.receive(flight!.from, flight!.message);
+        deliver(members[flight!.to]!, flight!, draw);
       });
     if (left.length > 0) moves.push(() => left.splice(draw(left.length), 1)[0]!());
     if (sent.length > 0 && draw(4) === 0)
       moves.push(() => {
         const again = sent[draw(sent.length)]!;
-        members[again.to]!.machine.receive(again.from, again.message);
+        deliver(members[again.to]!, again, draw);
       });
     states.forEach((state, rank) => {
       state.done = members[rank]!.reduced.length;

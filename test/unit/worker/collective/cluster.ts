@@ -2,10 +2,11 @@
 // the dumb twin that adds them in the tree, and a network in memory that delivers in any order.
 
 import { splitOf, wholeNodes } from '../../../../src/numerics/tree.ts';
-import type { ReduceMessage } from '../../../../worker/collective/all-reduce.ts';
+import type { ReduceHead, ReduceMessage } from '../../../../worker/collective/all-reduce.ts';
 import { AllReduce } from '../../../../worker/collective/all-reduce.ts';
 import { copyBytes } from '../../../../worker/collective/arithmetic.ts';
 import type { ChunkSizes, Range } from '../../../../worker/collective/chunks.ts';
+import { bytesOf } from '../../../../worker/collective/floats.ts';
 import { BlockAdder } from '../../../../worker/collective/tree-adder.ts';
 import { type World, worldOf } from '../../../../worker/collective/world.ts';
 
@@ -35,6 +36,12 @@ export function treeSum(lo: number, hi: number, leaf: (shard: number) => Float32
   return left.map((value, i) => Math.fround(value + right[i]!));
 }
 
+/** out = left + right of floats that may lie anywhere. */
+function addBytes(out: Uint8Array, left: Uint8Array, right: Uint8Array): void {
+  const [a, b] = [left, right].map((bytes) => new Float32Array(bytes.slice().buffer));
+  out.set(bytesOf(a!.map((value, i) => value + b![i]!)));
+}
+
 export interface ClusterOptions {
   /** First shard of every rank, and the number of shards at the end. */
   readonly boundaries: readonly number[];
@@ -58,6 +65,22 @@ export interface InFlight {
 }
 
 export const generation = 3;
+
+/** Gives a message to a member whole, or (where the member takes it so) in pieces that end anywhere. */
+export function deliver(member: Member, { from, message }: InFlight, draw: (below: number) => number): void {
+  const { data, ...head } = message;
+  const receiver = draw(2) === 0 ? member.machine.open(from, head as ReduceHead, data.length) : null;
+  if (receiver === null) {
+    member.machine.receive(from, message);
+    return;
+  }
+  for (let at = 0; at < data.length; ) {
+    const end = Math.min(data.length, at + 4 * (1 + draw(20)));
+    receiver.write(data.subarray(at, end));
+    at = end;
+  }
+  receiver.end();
+}
 
 /** Puts the own nodes of `step` into a member's partials. */
 export function fillPartials(member: Member, boundaries: readonly number[], step: number): void {
@@ -96,7 +119,7 @@ export function memoryCluster(options: ClusterOptions): {
       sizes,
       partials,
       gradient,
-      arithmetic: { adder: new BlockAdder(world.merges), copy: copyBytes },
+      arithmetic: { adder: new BlockAdder(world.merges), copy: copyBytes, addTwo: addBytes },
       send: (to, head, parts, onLeft) => {
         const data = Uint8Array.from(Buffer.concat(parts));
         wire.push({ from: rank, to, message: { ...head, data } as ReduceMessage });

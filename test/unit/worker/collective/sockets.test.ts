@@ -79,6 +79,8 @@ async function joinMesh(
             if (message.type === 'partial' || message.type === 'sum')
               delivery.deliver(() => machine!.receive(from, message));
           },
+          openTensor: (from, head, dataBytes) =>
+            delivery === promptDelivery ? machine!.open(from, head, dataBytes) : null,
           onLost: () => undefined,
         },
       });
