@@ -9,8 +9,8 @@
      A by columns: A(m, k) = a[i1 * a1 + i2 * a2 + j * lda + m]
      B:            B(k, n) = b[i1 * b1 + i2 * b2 + j * ldb + n], whole vectors readable
 
-   Register budget: AVX-512 14 x 2 accumulators of 32; AVX2 6 x 2 of 16; NEON 10 x 2 of 32; WebAssembly 6 x 2 of the 16
-   that V8 has on x64 (one is its own). */
+   Register budget: AVX-512 14 x 2 accumulators of 32 registers; AVX2 6 x 2 of 16; NEON 10 x 2 of 32; WebAssembly 4 x 2 of
+   the 16 that V8 has on x64, where it needs some of them, and of the addresses, for itself (6 x 2 is half as fast). */
 #ifndef LOCKSTEP_GEMM_TILE_H
 #define LOCKSTEP_GEMM_TILE_H
 #include "context.h"
@@ -28,7 +28,7 @@
 #elif VW == 4 && defined(__aarch64__)
 #define TILE_ROWS 10
 #define FOR_EACH_TILE_ROWS(X, V) X(1, V) X(2, V) X(3, V) X(4, V) X(5, V) X(6, V) X(7, V) X(8, V) X(9, V) X(10, V)
-#elif VW > 1
+#elif VW == 8
 #define TILE_ROWS 6
 #define FOR_EACH_TILE_ROWS(X, V) X(1, V) X(2, V) X(3, V) X(4, V) X(5, V) X(6, V)
 #else
