@@ -40,10 +40,10 @@ function installToolchain() {
   try {
     execFileSync(npm, options, { cwd: toolchain, stdio: 'pipe', timeout: installTimeoutMs });
   } catch (error) {
-    const reason = String(error.stderr || error.message)
+    const lines = String(error.stderr || error.message)
       .trim()
-      .split('\n')
-      .at(0);
+      .split('\n');
+    const reason = lines.find((line) => /^npm error (?!code|errno|syscall)/.test(line)) ?? lines.at(-1);
     console.error(`the pinned clang cannot be installed in ${toolchain}: ${reason}`);
     process.exit(noToolchain);
   }
