@@ -21,13 +21,15 @@ typedef struct {
   int row_from, row_to, column_from, column_to;
 } Region;
 
-/* What this lane computes of rows x columns outputs: whole panels of columns, or whole tiles of rows, whichever leaves the
-   busiest lane less. Dividing rows makes every lane pack all of B, which weighs as `packing` rows more. */
-static Region lane_region(const Context *c, int rows, int columns, int packing) {
+/* What this lane computes of rows x columns outputs: whole panels of columns, or rows, whichever leaves the busiest lane
+   less. Packing one row (of the left operand) or one column (of the right one) weighs as so many outputs; lanes that
+   divide the columns all pack the rows, and the other way round. */
+static Region lane_region(const Context *c, int rows, int columns, int pack_row, int pack_column) {
   Region region = {0, rows, 0, columns};
-  const int panels = ceil_div(columns, TILE_COLUMNS);
-  const int64_t by_columns = (int64_t)ceil_div(panels, c->lanes) * TILE_COLUMNS * (rows + packing);
-  const int64_t by_rows = (int64_t)panels * TILE_COLUMNS * (ceil_div(rows, c->lanes) + packing);
+  const int panels = ceil_div(columns, TILE_COLUMNS), lanes = c->lanes;
+  const int64_t wide = (int64_t)ceil_div(panels, lanes) * TILE_COLUMNS, high = ceil_div(rows, lanes);
+  const int64_t by_columns = wide * (rows + pack_column) + (int64_t)rows * pack_row;
+  const int64_t by_rows = (int64_t)panels * TILE_COLUMNS * (high + pack_column) + high * pack_row;
   if (by_columns <= by_rows) {
     region.column_from = piece(c->lane, c->lanes, panels) * TILE_COLUMNS;
     region.column_to = min_int(columns, piece(c->lane + 1, c->lanes, panels) * TILE_COLUMNS);
@@ -74,7 +76,7 @@ static void product_block(const Product *p, const Region *region, int k_from, in
 }
 
 static void product(const Context *c, const Product *p) {
-  const Region region = lane_region(c, p->rows, p->columns, TILE_ROWS / 2);
+  const Region region = lane_region(c, p->rows, p->columns, 4, TILE_ROWS / 2);
   if (region.row_from >= region.row_to) return;
   const int blocks = max_int(1, ceil_div(p->depth, DEPTH_BLOCK));
   const int width = PACKED_BLOCK / DEPTH_BLOCK / TILE_COLUMNS * TILE_COLUMNS;

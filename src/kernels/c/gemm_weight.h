@@ -86,7 +86,7 @@ static void kernel_denseWeightGradient(const Context *c, const denseWeightGradie
     weight_gradient(c, &pixel, 1);
     return;
   }
-  const Region region = lane_region(c, inputs, outputs, 1);
+  const Region region = lane_region(c, inputs, outputs, TILE_COLUMNS / 4, TILE_ROWS / 4);
   const int most = rows < SHORT_SHARD * table->shards ? max_int(1, TILE_ROWS / 2) : TILE_ROWS;
   const int height = region.row_to - region.row_from, tiles = ceil_div(height, most);
   const int block = min_int(panels, max_int(4, PACKED_BLOCK / max_int(rows * TILE_COLUMNS, 1))) * TILE_COLUMNS;
