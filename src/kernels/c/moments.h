@@ -8,21 +8,28 @@
 /* Positions summed before the next channels have their turn, so that accumulators and data stay in the cache. */
 enum { POSITION_BLOCK = 64 };
 
-/* The lane that sums a shard: the one that has its first row. Empty shards go round. */
-INLINE int is_lane_of_shard(const Context *c, int shard) {
+/* The channels from .. to-1 of a shard that this lane sums: all of them on the lane that has the shard's first row (its
+   cache holds them; empty shards go round), or, where lanes are more than shards, a part on every lane. */
+INLINE void channels_of_lane(const Context *c, int shard, int channels, int *from, int *to) {
   const int32_t *rows = ints_at(c, c->table->shardRowsOffset);
-  if (rows[shard] == rows[shard + 1]) return shard % c->lanes == c->lane;
-  return rows[shard] >= lane_rows_from(c) && rows[shard] < lane_rows_to(c);
+  if (c->table->shards < c->lanes) {
+    lane_elements(c, channels, from, to);
+    return;
+  }
+  const int first = rows[shard], is_empty = first == rows[shard + 1];
+  const int is_mine = is_empty ? shard % c->lanes == c->lane : first >= lane_rows_from(c) && first < lane_rows_to(c);
+  *from = 0;
+  *to = is_mine ? channels : 0;
 }
 
-/* A walk over [positions, channels] in ascending order: step(channel, vectors, n, from, to) for blocks of positions. */
-#define FOR_CHANNEL_GROUPS(positions, channels, step)                                                   \
+/* A walk over [positions, first channel .. end-1], positions ascending: step(channel, vectors, n, from, to) for blocks. */
+#define FOR_CHANNEL_GROUPS(positions, first, end, step)                                                 \
   for (int64_t from_ = 0; from_ < (positions); from_ += POSITION_BLOCK) {                               \
     const int64_t to_ = from_ + POSITION_BLOCK < (positions) ? from_ + POSITION_BLOCK : (positions);    \
-    int channel_ = 0;                                                                                   \
-    for (; channel_ + 4 * VW <= (channels); channel_ += 4 * VW) step(channel_, 4, VW, from_, to_);      \
-    for (; channel_ + VW <= (channels); channel_ += VW) step(channel_, 1, VW, from_, to_);              \
-    if (channel_ < (channels)) step(channel_, 1, (channels) - channel_, from_, to_);                    \
+    int channel_ = (first);                                                                             \
+    for (; channel_ + 4 * VW <= (end); channel_ += 4 * VW) step(channel_, 4, VW, from_, to_);           \
+    for (; channel_ + VW <= (end); channel_ += VW) step(channel_, 1, VW, from_, to_);                   \
+    if (channel_ < (end)) step(channel_, 1, (end) - channel_, from_, to_);                              \
   }
 
 /* sum[] += x - shift, square[] += (x - shift)^2 for `vectors` vectors of channels over positions from .. to-1 */
@@ -46,19 +53,19 @@ INLINE void moments_group(float *sum, float *square, const float *x, const float
   }
 }
 
-/* The record of one shard: shifted sums around its first position (zeros where it has none). */
-static void moments_of_shard(float *record, const float *x, int64_t positions, int channels) {
+/* Channels first .. end-1 of the record of one shard: shifted sums around its first position (zeros where it has none). */
+static void moments_of_shard(float *record, const float *x, int64_t positions, int channels, int first, int end) {
   float *mean = record + 1, *m2 = record + 1 + channels;
-  record[0] = (float)positions;
-  zero(mean, channels);
-  zero(m2, channels);
+  if (first == 0) record[0] = (float)positions;
+  zero(mean + first, end - first);
+  zero(m2 + first, end - first);
   if (positions == 0) return;
 #define STEP(channel, vectors, n, from, to) \
   moments_group(mean + (channel), m2 + (channel), x + (channel), x + (channel), channels, vectors, n, from, to)
-  FOR_CHANNEL_GROUPS(positions, channels, STEP)
+  FOR_CHANNEL_GROUPS(positions, first, end, STEP)
 #undef STEP
   const vf count = v_set1((float)positions);
-  FOR_VECTORS(0, channels, {
+  FOR_VECTORS(first, end, {
     vf sum = v_load_first(mean + i, n, 0);
     vf average = v_div(sum, count);
     v_store_first(m2 + i, v_max(v_zero(), v_fma(v_negate(sum), average, v_load_first(m2 + i, n, 0))), n);
@@ -69,10 +76,12 @@ static void moments_of_shard(float *record, const float *x, int64_t positions, i
 static void kernel_momentsLeaves(const Context *c, const momentsLeaves_args *a) {
   const int32_t *rows = ints_at(c, c->table->shardRowsOffset);
   const int64_t row = (int64_t)a->positions * a->channels;
-  for (int s = 0; s < c->table->shards; s++)
-    if (is_lane_of_shard(c, s))
+  for (int s = 0, first, end; s < c->table->shards; s++) {
+    channels_of_lane(c, s, a->channels, &first, &end);
+    if (first < end)
       moments_of_shard(at(c, a->leaves) + (int64_t)(c->table->firstShard + s) * (1 + 2 * a->channels),
-                       at(c, a->x) + rows[s] * row, (int64_t)(rows[s + 1] - rows[s]) * a->positions, a->channels);
+                       at(c, a->x) + rows[s] * row, (int64_t)(rows[s + 1] - rows[s]) * a->positions, a->channels, first, end);
+  }
 }
 
 typedef struct {
@@ -197,21 +206,23 @@ INLINE void gradient_group(float *sum, float *product, const float *dy, const fl
 static void kernel_normalizeSums(const Context *c, const normalizeSums_args *a) {
   const int32_t *rows = ints_at(c, c->table->shardRowsOffset);
   const int64_t row = (int64_t)a->positions * a->channels;
-  for (int s = 0; s < c->table->shards; s++) {
-    if (!is_lane_of_shard(c, s)) continue;
+  for (int s = 0, first, end; s < c->table->shards; s++) {
+    channels_of_lane(c, s, a->channels, &first, &end);
+    if (first >= end) continue;
     float *sum = at(c, a->leaves) + (int64_t)(c->table->firstShard + s) * 2 * a->channels, *product = sum + a->channels;
     const float *dy = at(c, a->dy) + rows[s] * row, *x = at(c, a->x) + rows[s] * row;
     const float *mask = a->mask < 0 ? (const float *)0 : at(c, a->mask) + rows[s] * row;
     const float *mean = at(c, a->mean) + (a->perShard ? (int64_t)s * a->channels : 0);
     const float *inverse = at(c, a->inverse) + (a->perShard ? (int64_t)s * a->channels : 0);
     const int64_t positions = (int64_t)(rows[s + 1] - rows[s]) * a->positions;
-    zero(sum, 2 * (int64_t)a->channels);
+    zero(sum + first, end - first);
+    zero(product + first, end - first);
 #define STEP(channel, vectors, n, from, to)                                                                        \
   gradient_group(sum + (channel), product + (channel), dy + (channel), x + (channel), mask ? mask + (channel) : mask, \
                  mean + (channel), a->channels, vectors, n, from, to)
-    FOR_CHANNEL_GROUPS(positions, a->channels, STEP)
+    FOR_CHANNEL_GROUPS(positions, first, end, STEP)
 #undef STEP
-    FOR_VECTORS(0, a->channels, {
+    FOR_VECTORS(first, end, {
       v_store_first(product + i, v_mul(v_load_first(product + i, n, 0), v_load_first(inverse + i, n, 0)), n);
     });
   }
