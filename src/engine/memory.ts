@@ -5,7 +5,7 @@ import { nodeCounts } from '../compile/layout.ts';
 import { assert } from '../errors.ts';
 import type { Arena } from '../kernels/backend.ts';
 import { floatBits } from '../kernels/kernel-list.ts';
-import { resultsHeader, type StepTableField, stepTableFields } from '../kernels/step-table.ts';
+import { laneRowsOf, resultsHeader, type StepTableField, stepTableFields } from '../kernels/step-table.ts';
 import { leaves, mergeSchedule, shardStart, wholeNodes } from '../numerics/tree.ts';
 import type { CompiledModel, Region, TensorLayout } from './contract.ts';
 import { type TableLayout, tableLayout } from './table-layout.ts';
@@ -155,14 +155,6 @@ export class EngineMemory {
   #view({ offset, size }: Region): Floats {
     return this.arena.floats.subarray(offset, offset + size);
   }
-}
-
-/**
- * First row of each lane, and the end. Rows are independent in every kernel that is divided by rows, so that lanes need
- * not get whole shards: three lanes share eight shards evenly, two lanes share one.
- */
-export function laneRowsOf(rows: number, lanes: number): number[] {
-  return Array.from({ length: lanes + 1 }, (_, lane) => Math.floor((rows * lane) / lanes));
 }
 
 function scatter(values: readonly ArrayLike<number>[], tensors: readonly TensorLayout[], flat: Floats): void {

@@ -10,6 +10,7 @@ import {
   arenaHeaderFields,
   arenaHeaderSize,
   encodeStepTable,
+  laneRowsOf,
   resultsHeader,
   type StepTable,
 } from './step-table.ts';
@@ -56,14 +57,6 @@ function align(offset: number): number {
   return Math.ceil(offset / 16) * 16;
 }
 
-/** First row of each lane: whole shards, as evenly as they go. */
-function laneRows(layout: StepLayout, lanes: number): number[] {
-  return Array.from(
-    { length: lanes + 1 },
-    (_, lane) => layout.shardRows[Math.floor((lane * layout.ownShards) / lanes)]!,
-  );
-}
-
 /** Writes the step table and its arrays from `offset` on; returns where they end and where the results lie. */
 function writeStepTable(
   arena: Arena,
@@ -78,7 +71,7 @@ function writeStepTable(
     end = align(at + values.length);
     return at;
   };
-  const laneRowsOffset = put(laneRows(layout, lanes));
+  const laneRowsOffset = put(laneRowsOf(layout.rows, lanes));
   const shardRowsOffset = put(layout.shardRows);
   const mergesOffset = put(layout.merges);
   const globalMergesOffset = put(layout.globalMerges);

@@ -52,6 +52,14 @@ export const stepTableFloatFields: ReadonlySet<StepTableField> = new Set<StepTab
   'biasCorrection2',
 ]);
 
+/**
+ * First row of each lane, and the end. Rows are independent in every kernel that is divided by rows, so that lanes need
+ * not get whole shards: three lanes share eight shards evenly, two lanes share one.
+ */
+export function laneRowsOf(rows: number, lanes: number): number[] {
+  return Array.from({ length: lanes + 1 }, (_, lane) => Math.floor((rows * lane) / lanes));
+}
+
 export type StepTable = Readonly<Record<StepTableField, number>>;
 
 /** The words of a table; scalars given as numbers are rounded to float32. */

@@ -3,10 +3,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { compileModel } from '../../../src/compile/compile.ts';
-import { EngineMemory, laneRowsOf } from '../../../src/engine/memory.ts';
+import { EngineMemory } from '../../../src/engine/memory.ts';
 import { bitsFloat } from '../../../src/kernels/kernel-list.ts';
 import { referenceBackend } from '../../../src/kernels/reference/backend.ts';
-import { decodeStepTable } from '../../../src/kernels/step-table.ts';
+import { decodeStepTable, laneRowsOf } from '../../../src/kernels/step-table.ts';
 import { mlp } from './jobs.ts';
 import { prepare } from './world.ts';
 
