@@ -46,8 +46,8 @@ INLINE void max_pool_window(const PoolWindow *w, const Taps *t, float *y, float 
     int first = 1;
     FOR_TAPS(w, *t, {
       vf value = v_load_first(x + pixel * w->channels + i, n, 0), here = v_from_bits(vi_set1(index));
-      chosen = first ? here : v_if_greater(value, best, here, chosen);
-      best = first ? value : v_max(value, best);
+      chosen = first ? here : v_if_wins(value, best, here, chosen);
+      best = first ? value : v_if_wins(value, best, value, best);
       first = 0;
     })
     v_store_first(y + i, best, n);
@@ -61,12 +61,12 @@ INLINE void max_pool_2x2(int channels, int64_t down, float *y, float *choice, co
   FOR_VECTORS(0, channels, {
     vf a = v_load_first(x + i, n, 0), b = v_load_first(x + channels + i, n, 0);
     vf d = v_load_first(x + down + i, n, 0), e = v_load_first(x + down + channels + i, n, 0);
-    vf chosen = v_if_greater(b, a, one, v_from_bits(vi_set1(0)));
-    vf best = v_max(b, a);
-    chosen = v_if_greater(d, best, two, chosen);
-    best = v_max(d, best);
-    chosen = v_if_greater(e, best, three, chosen);
-    v_store_first(y + i, v_max(e, best), n);
+    vf chosen = v_if_wins(b, a, one, v_from_bits(vi_set1(0)));
+    vf best = v_if_wins(b, a, b, a);
+    chosen = v_if_wins(d, best, two, chosen);
+    best = v_if_wins(d, best, d, best);
+    chosen = v_if_wins(e, best, three, chosen);
+    v_store_first(y + i, v_if_wins(e, best, e, best), n);
     v_store_first(choice + i, chosen, n);
   });
 }

@@ -29,6 +29,10 @@ INLINE vf v_where_positive(vf m, vf a) {
 INLINE vf v_if_greater(vf x, vf y, vf a, vf b) {
   return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, y, _CMP_GT_OQ), b, a);
 }
+/* a where x > y or x is NaN, else b */
+INLINE vf v_if_wins(vf x, vf y, vf a, vf b) {
+  return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, y, _CMP_GT_OQ) | _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), b, a);
+}
 INLINE vf v_load_first(const float *p, int n, float rest) {
   return n >= VW ? v_load(p) : _mm512_mask_loadu_ps(v_set1(rest), (__mmask16)((1u << n) - 1), p);
 }
@@ -60,6 +64,9 @@ INLINE vf v_where_positive(vf m, vf a) {
 }
 INLINE vf v_if_greater(vf x, vf y, vf a, vf b) {
   return _mm256_blendv_ps(b, a, _mm256_cmp_ps(x, y, _CMP_GT_OQ));
+}
+INLINE vf v_if_wins(vf x, vf y, vf a, vf b) {
+  return _mm256_blendv_ps(b, a, _mm256_or_ps(_mm256_cmp_ps(x, y, _CMP_GT_OQ), _mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
 }
 INLINE __m256i v_first_mask(int n) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
@@ -96,6 +103,7 @@ INLINE vf v_where_positive(vf m, vf a) {
   return vreinterpretq_f32_u32(vandq_u32(vcgtq_f32(m, vdupq_n_f32(0)), vreinterpretq_u32_f32(a)));
 }
 INLINE vf v_if_greater(vf x, vf y, vf a, vf b) { return vbslq_f32(vcgtq_f32(x, y), a, b); }
+INLINE vf v_if_wins(vf x, vf y, vf a, vf b) { return vbslq_f32(vornq_u32(vcgtq_f32(x, y), vceqq_f32(x, x)), a, b); }
 #elif defined(__wasm_simd128__)
 #include <wasm_simd128.h>
 #define VW 4
@@ -122,6 +130,9 @@ INLINE vf v_fma(vf a, vf b, vf c) { return wasm_f32x4_add(wasm_f32x4_mul(a, b), 
 #endif
 INLINE vf v_where_positive(vf m, vf a) { return wasm_v128_and(wasm_f32x4_gt(m, wasm_f32x4_splat(0)), a); }
 INLINE vf v_if_greater(vf x, vf y, vf a, vf b) { return wasm_v128_bitselect(a, b, wasm_f32x4_gt(x, y)); }
+INLINE vf v_if_wins(vf x, vf y, vf a, vf b) {
+  return wasm_v128_bitselect(a, b, wasm_v128_or(wasm_f32x4_gt(x, y), wasm_f32x4_ne(x, x)));
+}
 #else
 #define VW 1
 typedef float vf;
@@ -154,6 +165,7 @@ INLINE vf v_min(vf a, vf b) { return a < b ? a : b; }
 INLINE vf v_fma(vf a, vf b, vf c) { return one_fma(a, b, c); }
 INLINE vf v_where_positive(vf m, vf a) { return m > 0 ? a : 0.0f; }
 INLINE vf v_if_greater(vf x, vf y, vf a, vf b) { return x > y ? a : b; }
+INLINE vf v_if_wins(vf x, vf y, vf a, vf b) { return x > y || x != x ? a : b; }
 #endif
 
 INLINE vf v_zero(void) { return v_set1(0.0f); }
