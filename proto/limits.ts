@@ -23,7 +23,7 @@ export const limits = {
   exchangeBytesMax: 16 * mebibyte,
   shardSumsBytesMax: 16 * mebibyte,
   /** Bytes of one tensor message that a sender aims at. */
-  tensorMessageBytes: 256 * kibibyte,
+  tensorMessageBytes: 512 * kibibyte,
   /** Tensor messages from this size on are taken while they come, if the receiver wants to. */
   streamedMessageBytesMin: 16 * kibibyte,
   // --- whole frames by the role of the connection, in bytes: the largest field and room for the rest

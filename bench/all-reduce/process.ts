@@ -8,7 +8,7 @@ import { Token } from '../../proto/transport/token.ts';
 import { selectBackend } from '../../src/kernels/select.ts';
 import { type Deferred, deferred } from '../../src/platform/deferred.ts';
 import { AllReduce } from '../../worker/collective/all-reduce.ts';
-import { arithmeticOf } from '../../worker/collective/arithmetic.ts';
+import { type Arithmetic, arithmeticOf } from '../../worker/collective/arithmetic.ts';
 import { chunkSizes } from '../../worker/collective/sizes.ts';
 import { Swap } from '../../worker/collective/swap.ts';
 import { type World, worldOf } from '../../worker/collective/world.ts';
@@ -25,6 +25,7 @@ class Member {
   readonly #world: World;
   readonly #mesh: Mesh;
   readonly #barrier: Swap;
+  readonly #arithmetic: Arithmetic;
   #barriers = 0;
   #passed: Deferred<void> = deferred();
   #reduce: AllReduce | null = null;
@@ -32,6 +33,7 @@ class Member {
   private constructor(mesh: Mesh, world: World) {
     this.#mesh = mesh;
     this.#world = world;
+    this.#arithmetic = arithmeticOf(backend, world.merges);
     this.#barrier = new Swap({
       world,
       count: 1,
@@ -73,12 +75,14 @@ class Member {
       membership,
       runId: 'bench',
       token,
+      signal: new AbortController().signal,
       handlers: {
         onMessage: (from, message) => {
           if (member === null) early.push([from, message]);
           else member.#receive(from, message);
         },
         openTensor: (from, head, dataBytes) => (member === null ? null : member.#open(from, head, dataBytes)),
+        release: (chunk) => member?.release(chunk),
         onLost: (from, why) => {
           throw new Error(`lost rank ${from}: ${why}`);
         },
@@ -105,6 +109,10 @@ class Member {
     return this.#reduce === null ? null : this.#reduce.open(rank, head, dataBytes);
   }
 
+  release(chunk: Uint8Array): void {
+    this.#arithmetic.release(chunk);
+  }
+
   async meet(): Promise<void> {
     this.#passed = deferred();
     this.#barriers += 1;
@@ -114,7 +122,7 @@ class Member {
 
   /** Milliseconds of each timed round. */
   async measure({ bytes, warmUps, rounds }: Round, generation: number): Promise<number[]> {
-    const { rank, size, merges } = this.#world;
+    const { rank, size } = this.#world;
     const floats = bytes / 4;
     const partial = new Float32Array(new SharedArrayBuffer(bytes));
     const gradient = new Float32Array(new SharedArrayBuffer(bytes));
@@ -128,7 +136,7 @@ class Member {
       sizes: chunkSizes,
       partials: [partial],
       gradient,
-      arithmetic: arithmeticOf(backend, merges),
+      arithmetic: this.#arithmetic,
       send: (to, head, parts, onLeft) => this.#mesh.connection(to).sendTensor(head, parts, onLeft),
       onReduced: () => reduced.resolve(),
     });

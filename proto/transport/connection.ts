@@ -33,6 +33,8 @@ export interface ConnectionHandlers<Local extends End> {
   onClose(reason: CloseReason): void;
   /** Who takes this large tensor while it comes; null, or no such handler: it comes as a message. */
   openTensor?(head: StreamedHead, dataBytes: number): TensorReceiver | null;
+  /** Bytes from the socket that nobody holds any more, a buffer of their own: its memory may be given back. */
+  release?(chunk: Uint8Array): void;
 }
 
 /** Codes of the WebSocket protocol that we send. */
@@ -93,7 +95,10 @@ export class Connection<Local extends End> {
     });
     this.#tap = tap;
     this.#stream.removeListener('data', reader as (chunk: Buffer) => void);
-    this.#stream.on('data', (chunk: Buffer) => tap.write(chunk));
+    this.#stream.on('data', (chunk: Buffer) => {
+      const isFree = tap.write(chunk) && chunk.length >= releasedChunkBytesMin;
+      if (isFree && chunk.length === chunk.buffer.byteLength) this.#handlers?.release?.(chunk);
+    });
   }
 
   get isOpen(): boolean {
@@ -225,6 +230,9 @@ export class Connection<Local extends End> {
 
 /** Below this a tensor is copied behind its head: one small write is cheaper than several. In bytes. */
 const smallTensorBytes = 16_384;
+
+/** Smaller ones are left to the collector. In bytes. */
+const releasedChunkBytesMin = 8_192;
 
 /** 2 bytes, 8 of length, 4 of masking key. */
 const frameHeadBytesMax = 14;

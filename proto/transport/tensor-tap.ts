@@ -49,6 +49,8 @@ export class TensorTap {
   /** Frames of a fragmented message, or behind the end, are the WebSocket's to judge. */
   #onlyPassing = false;
   #stopped = false;
+  /** Something of this chunk went to the WebSocket, which may keep it. */
+  #passedOn = false;
 
   constructor(options: TapOptions) {
     this.#options = options;
@@ -60,8 +62,10 @@ export class TensorTap {
     this.#receiver = nobody;
   }
 
-  write(chunk: Uint8Array): void {
+  /** True when all of the chunk was taken: nobody holds any of it. */
+  write(chunk: Uint8Array): boolean {
     let at = 0;
+    this.#passedOn = false;
     while (at < chunk.length) {
       if (this.#state === 'header') {
         at = this.#readHeader(chunk, at);
@@ -79,6 +83,7 @@ export class TensorTap {
       }
       if (this.#left === 0) this.#endFrame();
     }
+    return !this.#passedOn;
   }
 
   /** Nobody takes the rest of this message. */
@@ -90,7 +95,7 @@ export class TensorTap {
   #take(bytes: Uint8Array): void {
     switch (this.#state) {
       case 'passing':
-        this.#options.passOn(bytes);
+        this.#pass(bytes);
         break;
       case 'head':
         this.#head.set(bytes, this.#headBytes);
@@ -103,6 +108,11 @@ export class TensorTap {
       default:
         this.#whole.set(bytes, this.#whole.length - this.#left - bytes.length);
     }
+  }
+
+  #pass(bytes: Uint8Array): void {
+    this.#passedOn = true;
+    this.#options.passOn(bytes);
   }
 
   #endFrame(): void {
@@ -145,7 +155,7 @@ export class TensorTap {
         const start = at - this.#headerBytes;
         const end = Math.min(chunk.length, at + payload);
         const isHere = start >= from;
-        this.#options.passOn(isHere ? chunk.subarray(start, end) : header.slice(0, this.#headerBytes));
+        this.#pass(isHere ? chunk.subarray(start, end) : header.slice(0, this.#headerBytes));
         if (isHere) {
           this.#left -= end - at;
           at = end;

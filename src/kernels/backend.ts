@@ -27,6 +27,8 @@ export interface ByteOperations {
   /** out = left + right, float32 by float32; out may be one of them. */
   addFloats(out: Uint8Array, left: Uint8Array, right: Uint8Array): void;
   copyBytes(out: Uint8Array, from: Uint8Array): void;
+  /** Gives the memory of the whole buffer behind the array back at once; all views of it are empty then. */
+  release(array: Uint8Array): void;
 }
 
 export interface Backend {

@@ -22,7 +22,7 @@ import {
   planBucket,
   type Range,
 } from './chunks.ts';
-import { alignedFloats, bytesOf, equalBytes } from './floats.ts';
+import { alignedFloats, bytesOf, equalBytes, FloatPool } from './floats.ts';
 import type { World } from './world.ts';
 
 export type ReduceMessage = MessageOf<'partial'> | MessageOf<'sum'>;
@@ -95,6 +95,7 @@ interface BucketState {
 export class AllReduce {
   readonly #options: AllReduceOptions;
   readonly #buckets: readonly BucketState[];
+  readonly #pool = new FloatPool();
   /** Ranks whose nodes a piece waits for: those that have any, and the own readiness. */
   readonly #contributors: number;
 
@@ -190,7 +191,7 @@ export class AllReduce {
         },
       };
     }
-    const nodes = new Float32Array(dataBytes / 4);
+    const nodes = this.#pool.take(dataBytes / 4);
     const staged = bytesOf(nodes);
     return {
       write: (bytes) => {
@@ -311,6 +312,7 @@ export class AllReduce {
     const { plan } = this.#buckets[bucket]!;
     const { from, to } = pieceAt(plan.owned[world.rank]!, plan.pieceFloats, piece);
     const sources: Float32Array[] = [];
+    const taken: Float32Array[] = [];
     for (let rank = 0; rank < world.size; rank++) {
       const received = round.received[piece * world.size + rank];
       round.received[piece * world.size + rank] = null;
@@ -318,8 +320,10 @@ export class AllReduce {
       else
         for (let node = 0; node < world.nodes[rank]!; node++)
           sources.push(received!.subarray(node * (to - from), (node + 1) * (to - from)));
+      if (received) taken.push(received);
     }
     arithmetic.adder.add(gradient.subarray(from, to), sources);
+    for (const floats of taken) this.#pool.give(floats);
     this.#added(round, bucket, piece);
   }
 

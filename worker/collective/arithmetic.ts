@@ -10,6 +10,8 @@ export interface Arithmetic {
   readonly adder: TreeAdder;
   /** Both equally long, on any alignment. */
   copy(out: Uint8Array, from: Uint8Array): void;
+  /** Gives the memory of bytes from a socket back ahead of the collector: the next ones then come to warm memory. */
+  release(chunk: Uint8Array): void;
   /** out = left + right, float32, on any alignment; where the backend has it. */
   readonly addTwo?: (out: Uint8Array, left: Uint8Array, right: Uint8Array) => void;
 }
@@ -22,6 +24,11 @@ export function copyBytes(out: Uint8Array, from: Uint8Array): void {
   out.set(from);
 }
 
+/** Node.js has `transfer` from 21 on; before, the collector has to find it. */
+function release({ buffer }: Uint8Array): void {
+  if ('transfer' in buffer && typeof buffer.transfer === 'function') buffer.transfer(0);
+}
+
 /** `merges`: how the nodes of all workers are added (world.ts). */
 export function arithmeticOf(backend: Backend, merges: readonly number[]): Arithmetic {
   const { bytes } = backend;
@@ -31,8 +38,8 @@ export function arithmeticOf(backend: Backend, merges: readonly number[]): Arith
     const isPair = merges.length <= 2;
     const scratch = (): Float32Array => new Float32Array(isPair ? 0 : blockFloats);
     const adder = new BlockAdder(merges, addTwo, isPair ? pairBlockFloats : blockFloats, scratch);
-    return { adder, copy: bytes.copyBytes, addTwo: bytes.addFloats };
+    return { adder, copy: bytes.copyBytes, release: bytes.release, addTwo: bytes.addFloats };
   }
   const adder = backend.name === 'reference' ? new BlockAdder(merges) : new LaneAdder(backend, merges);
-  return { adder, copy: copyBytes };
+  return { adder, copy: copyBytes, release };
 }

@@ -11,7 +11,7 @@ import { type Deferred, deferred } from '../../src/platform/deferred.ts';
 import type { Mesh, PeerMessage } from '../mesh.ts';
 import type { StepPeers, SwappedReports } from '../step/peers.ts';
 import { AllReduce } from './all-reduce.ts';
-import { arithmeticOf } from './arithmetic.ts';
+import { type Arithmetic, arithmeticOf } from './arithmetic.ts';
 import { type Delivery, deliveryOf, promptDelivery } from './delivery.ts';
 import { alignedFloats, bytesOf } from './floats.ts';
 import { chunkSizes } from './sizes.ts';
@@ -39,6 +39,7 @@ export class Peers implements StepPeers {
   readonly #mesh: Mesh;
   readonly #generation: number;
   readonly #world: World;
+  readonly #arithmetic: Arithmetic;
   readonly #allReduce: AllReduce;
   readonly #swap: Swap;
   readonly #reduced = new Map<string, Deferred<void>>();
@@ -62,6 +63,7 @@ export class Peers implements StepPeers {
     const floats = memory.arena.floats;
     assert(floats instanceof Float32Array, 'workers exchange float32');
     const { offset, stride, nodes } = compiled.partials;
+    this.#arithmetic = arithmeticOf(backend, this.#world.merges);
     this.#allReduce = new AllReduce({
       world: this.#world,
       generation,
@@ -72,7 +74,7 @@ export class Peers implements StepPeers {
         floats.subarray(offset + j * stride, offset + (j + 1) * stride),
       ),
       gradient: memory.gradient as Float32Array,
-      arithmetic: arithmeticOf(backend, this.#world.merges),
+      arithmetic: this.#arithmetic,
       send: (to, head, parts, onLeft) => {
         mesh.connection(to).sendTensor(head, parts, onLeft);
       },
@@ -121,6 +123,11 @@ export class Peers implements StepPeers {
   /** Who takes a large tensor while it comes. Throws ProtocolError for what does not fit. */
   openTensor(rank: number, head: StreamedHead, dataBytes: number): TensorReceiver | null {
     return this.#delivery === promptDelivery ? this.#allReduce.open(rank, head, dataBytes) : null;
+  }
+
+  /** Memory of bytes that nobody holds any more. */
+  release(chunk: Uint8Array): void {
+    this.#arithmetic.release(chunk);
   }
 
   /** What does not fit ends the connection it came by. */

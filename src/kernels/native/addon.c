@@ -1,8 +1,10 @@
 /* The Node-API addon: for every instruction set that this build has and this processor can run, one function
    variants.<name>(arena: Int32Array, from, to, lane, table) -> -1, or the word of a bad instruction.
-   Which one to use is decided in backend.ts. Besides, two functions on byte arrays wherever they lie and however they
-   are aligned, for what comes from sockets: bytes.addFloats(out, left, right) and bytes.copyBytes(out, from). */
+   Which one to use is decided in backend.ts. Besides, functions on byte arrays wherever they lie and however they are
+   aligned, for what comes from sockets: bytes.addFloats(out, left, right), bytes.copyBytes(out, from), and
+   bytes.release(array), which gives its memory back without waiting for the collector. */
 #include <node_api.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -85,6 +87,20 @@ static napi_value copy_bytes(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+static napi_value release(napi_env env, napi_callback_info info) {
+  size_t count = 1, length;
+  napi_value argument, buffer;
+  napi_typedarray_type type;
+  void *data;
+  bool is_buffer = false;
+  if (napi_get_cb_info(env, info, &count, &argument, NULL, NULL) != napi_ok || count < 1 ||
+      napi_get_typedarray_info(env, argument, &type, &length, &data, &buffer, NULL) != napi_ok)
+    return fail(env, "release(array): a typed array");
+  /* Shared memory is no array buffer in this sense; it stays. */
+  if (napi_is_arraybuffer(env, buffer, &is_buffer) == napi_ok && is_buffer) napi_detach_arraybuffer(env, buffer);
+  return NULL;
+}
+
 static void define(napi_env env, napi_value object, const char *name, napi_callback function, void *data) {
   napi_value value;
   if (napi_create_function(env, name, NAPI_AUTO_LENGTH, function, data, &value) == napi_ok)
@@ -110,6 +126,7 @@ NAPI_MODULE_INIT() {
   napi_create_object(env, &bytes);
   define(env, bytes, "addFloats", add_floats, NULL);
   define(env, bytes, "copyBytes", copy_bytes, NULL);
+  define(env, bytes, "release", release, NULL);
   napi_set_named_property(env, exports, "bytes", bytes);
   return exports;
 }

@@ -119,7 +119,12 @@ export function memoryCluster(options: ClusterOptions): {
       sizes,
       partials,
       gradient,
-      arithmetic: { adder: new BlockAdder(world.merges), copy: copyBytes, addTwo: addBytes },
+      arithmetic: {
+        adder: new BlockAdder(world.merges),
+        copy: copyBytes,
+        release: () => undefined,
+        addTwo: addBytes,
+      },
       send: (to, head, parts, onLeft) => {
         const data = Uint8Array.from(Buffer.concat(parts));
         wire.push({ from: rank, to, message: { ...head, data } as ReduceMessage });

@@ -74,6 +74,7 @@ async function joinMesh(
         },
         runId: 'test',
         token,
+        signal: new AbortController().signal,
         handlers: {
           onMessage: (from, message) => {
             if (message.type === 'partial' || message.type === 'sum')
@@ -93,7 +94,7 @@ async function joinMesh(
         sizes: { pieceFloats: 4096, directBytesMax: 4096 },
         partials,
         gradient,
-        arithmetic: { adder: new BlockAdder(world.merges), copy: copyBytes },
+        arithmetic: { adder: new BlockAdder(world.merges), copy: copyBytes, release: () => undefined },
         send: (to, head, parts, onLeft) => mesh.connection(to).sendTensor(head, parts, onLeft),
         onReduced: () => {
           open -= 1;
