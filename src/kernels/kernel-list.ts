@@ -71,7 +71,7 @@ export const kernels = {
 
   // --- pooling, NHWC; padding never wins a maximum and does not count in an average
   /** y = maximum, choice[i] = (y offset in window) * kernelWidth + x offset of the first maximum: the first tap inside of
-      the image, replaced where a later one is greater (>) */
+      the image, replaced where a later one is greater (>) or NaN: a number gone bad always shows, its last tap is chosen */
   maxPoolForward: { partition: 'rows', args: { y: 'f', choice: 'i', x: 'f', ...window } },
   /** dx = dy where chosen (summed in ascending order of windows), else 0; relu: 1 = dy counts only where y > 0 */
   maxPoolBackward: { partition: 'rows', args: { dx: 'f', dy: 'f', choice: 'i', y: 'f', relu: 'n', ...window } },
@@ -102,12 +102,13 @@ export const kernels = {
       perShard: 1 = mean and inverse are [own shard, channels] */
   normalizeForward: { partition: 'rows', args: { y: 'f', x: 'f', mean: 'f', inverse: 'f', gamma: 'f', beta: 'f', positions: 'n', channels: 'n', activation: 'n', perShard: 'n' } },
   /** leaves [2 channels] per own shard at leaves + (firstShard + s) * 2 channels: sum of dy', sum of dy' * xhat, where
-      dy' = dy, or 0 where mask is given and mask <= 0 (relu after the normalisation); xhat = (x - mean) * inverse;
-      the second sum is fma(dy', xhat, sum); an empty shard is +0 */
+      dy' = dy, or 0 where mask is given and mask <= 0 (relu after the normalisation); xhat = (x - mean) * inverse. The
+      second is (sum fma(dy', x - mean, sum)) * inverse, multiplied once a shard; an empty shard is +0 */
   normalizeSums: { partition: 'all', args: { leaves: 'f', dy: 'f', x: 'f', mask: 'f', mean: 'f', inverse: 'f', positions: 'n', channels: 'n', perShard: 'n' } },
   /** dx = gamma * inverse * (dy' - sum dy' / count - xhat * sum dy' xhat / count); sums: the merged [2 channels] (perShard:
-      leaves), count from the merged moments record (perShard: leaves). In this order: a = sum dy' / count,
-      b = sum dy' xhat / count, dx = (gamma * inverse) * fma(-xhat, b, dy' - a) */
+      leaves), count from the merged moments record (perShard: leaves). In this order: slope = gamma * inverse,
+      tilt = -(slope * (inverse * (sum dy' xhat / count))), offset = -(slope * (sum dy' / count)),
+      dx = fma(dy', slope, fma(x - mean, tilt, offset)) */
   normalizeBackward: { partition: 'rows', args: { dx: 'f', dy: 'f', x: 'f', mask: 'f', mean: 'f', inverse: 'f', gamma: 'f', sums: 'f', record: 'f', positions: 'n', channels: 'n', perShard: 'n' } },
 
   // --- sums in the tree

@@ -79,6 +79,38 @@ const elementwise: readonly BatteryCase[] = [
   ]),
 ];
 
+/** Windows of one output by channel, NaN in one tap of one channel: the tap may be any, ahead of larger ones or behind. */
+const pooled = (
+  [
+    [2, 2],
+    [1, 3],
+  ] as const
+).flatMap(([kernelHeight, kernelWidth]) =>
+  Array.from({ length: kernelHeight * kernelWidth }, (_, tap) => {
+    const window = {
+      ...pixel,
+      height: kernelHeight,
+      width: kernelWidth,
+      kernelHeight,
+      kernelWidth,
+      channels: size,
+      outWidth: 1,
+    };
+    const test = batteryCase(
+      'maxPoolForward',
+      `NaN in tap ${tap} of ${kernelHeight} x ${kernelWidth}`,
+      'one',
+      {
+        y: output(size),
+        choice: output(size),
+        x: input(kernelHeight * kernelWidth * size, (u, i) => (i === tap * size + bad ? NaN : u - 0.5)),
+        ...window,
+      },
+    );
+    return { name: test.name, test, tap };
+  }),
+);
+
 /** Cases whose one loss must not be finite. */
 const losses = [spoilt, infinite].flatMap((contents) =>
   (['softmaxCrossEntropy', 'sigmoidCrossEntropy', 'meanSquaredError'] as const).map((kernel) => {
@@ -96,6 +128,12 @@ describe.each(candidates.filter(({ backend }) => backend !== null))('$name', ({ 
       expect([...floats.keys()].filter((i) => Number.isNaN(floats[i]))).toEqual([bad]);
     },
   );
+
+  it.each(pooled)('maximum of $name: NaN wins', ({ test, tap }) => {
+    const { floats, ints } = runCase(backend!, test as BatteryCase, 1);
+    expect([...floats.keys()].filter((i) => Number.isNaN(floats[i]))).toEqual([bad]);
+    expect(ints[bad]).toBe(tap);
+  });
 
   it.each(losses.map((test) => [`${test.kernel} of ${test.name}`, test] as const))(
     '%s is not finite',

@@ -57,15 +57,15 @@ export const normalizeSums: ReferenceKernel<'normalizeSums'> = (lane, a) => {
         const dy = gradientAt(lane, a.dy, a.mask, element);
         const centered = round(floats[a.x + element]! - floats[a.mean + statistic]!);
         sum = round(sum + dy);
-        product = multiplyAdd(lane, dy, round(centered * floats[a.inverse + statistic]!), product);
+        product = multiplyAdd(lane, dy, centered, product);
       }
       floats[leaf + channel] = sum;
-      floats[leaf + a.channels + channel] = product;
+      floats[leaf + a.channels + channel] = product * floats[a.inverse + statistic]!;
     }
   }
 };
 
-/** dx = gamma * inverse * (dy' - mean of dy' - xhat * mean of dy' xhat) */
+/** dx = gamma * inverse * (dy' - mean of dy' - xhat * mean of dy' xhat), as fma(dy', slope, fma(x - mean, tilt, offset)) */
 export const normalizeBackward: ReferenceKernel<'normalizeBackward'> = (lane, a) => {
   const { floats, round, table } = lane;
   forEachElement(lane, a.positions, a.channels, (row, element, channel) => {
@@ -77,9 +77,11 @@ export const normalizeBackward: ReferenceKernel<'normalizeBackward'> = (lane, a)
     const sums = a.sums + leaf * 2 * a.channels + channel;
     const meanGradient = round(floats[sums]! / count);
     const meanProduct = round(floats[sums + a.channels]! / count);
-    const xhat = round(round(floats[a.x + element]! - floats[a.mean + statistic]!) * inverse);
+    const slope = round(floats[a.gamma + channel]! * inverse);
+    const tilt = -round(slope * round(inverse * meanProduct));
+    const offset = -round(slope * meanGradient);
+    const centered = round(floats[a.x + element]! - floats[a.mean + statistic]!);
     const dy = gradientAt(lane, a.dy, a.mask, element);
-    const inner = multiplyAdd(lane, -xhat, meanProduct, round(dy - meanGradient));
-    floats[a.dx + element] = round(floats[a.gamma + channel]! * inverse) * inner;
+    floats[a.dx + element] = multiplyAdd(lane, dy, slope, multiplyAdd(lane, centered, tilt, offset));
   });
 };

@@ -29,7 +29,7 @@ function forEachInput(
   forEachOutput(lane, mirrored, body);
 }
 
-/** y = maximum of the window, choice = index in the window of the first maximum */
+/** y = maximum of the window, choice = index in the window of the first maximum; NaN wins, the last one of several */
 export const maxPoolForward: ReferenceKernel<'maxPoolForward'> = (lane, a) => {
   const { floats, ints } = lane;
   forEachOutput(lane, a, (output, image, outY, outX) => {
@@ -37,7 +37,8 @@ export const maxPoolForward: ReferenceKernel<'maxPoolForward'> = (lane, a) => {
     let choice = -1;
     forEachTap(a, outY, outX, (pixel, index) => {
       const x = floats[a.x + image + pixel * a.channels]!;
-      if (choice >= 0 && !(x > maximum)) return;
+      const wins = x > maximum || Number.isNaN(x);
+      if (choice >= 0 && !wins) return;
       maximum = x;
       choice = index;
     });
