@@ -1,13 +1,13 @@
-/* Convolution, forward and input gradient: one implicit GEMM over the pixels of a row. Both are the same pass over a
-   source image, told apart by where a pixel's taps lie:
+/* Convolution, forward and input gradient: one implicit GEMM over the pixels of a row. Both are the same pass
+   over a source image, told apart by where a pixel's taps lie:
 
      out[j][i][n] = finish(sum over t, u, channel of source[j * row_step + row_origin + t * row_tap]
                                                           [i * column_step + column_origin + u * column_tap][channel]
                                                     * weight(t, u, channel, n)),   t < taps_high, u < taps_wide
 
-   Forward steps by the strides and its taps ascend; the input gradient steps by 1, its taps descend, and each of the
-   strideHeight x strideWidth phases of dx is a pass of its own with every stride-th tap. Rows outside of the source are
-   left out; columns outside are zeros, in a copy of the band of rows at work. */
+   Forward steps by the strides and its taps ascend; the input gradient steps by 1, its taps descend, and each
+   of the strideHeight x strideWidth phases of dx is a pass of its own with every stride-th tap. Rows outside
+   of the source are left out; columns outside are zeros, in a copy of the band of rows at work. */
 #ifndef LOCKSTEP_CONV_DATA_H
 #define LOCKSTEP_CONV_DATA_H
 #include "gemm_pack.h"
@@ -159,8 +159,8 @@ static void pass_segment(const Context *c, const Pass *p, const Segment *s, int 
   }
 }
 
-/* A pass over the lane's rows: as many columns at once as the scratch has room for; where not even one panel fits with
-   all of its k, tap by tap, the sums resumed from the output. */
+/* A pass over the lane's rows: as many columns at once as the scratch has room for; where not even one panel
+   fits with all of its k, tap by tap, the sums resumed from the output. */
 static void run_pass(const Context *c, Pass *p) {
   if (p->taps_high * p->taps_wide == 1 && p->row_step == 1 && p->column_step == 1 && p->row_origin == 0 &&
       p->column_origin == 0 && p->height == p->high && p->width == p->wide &&
@@ -201,8 +201,8 @@ static void run_pass(const Context *c, Pass *p) {
       for (int u = 0; u < p->taps_wide; u++) {
         for (int i = 0; i < stretches; i++) {
           const int last = t == p->taps_high - 1 && u == p->taps_wide - 1 && i == stretches - 1;
-          const Segment part = {t, t + 1, u, u + 1, piece(i, stretches, p->channels), piece(i + 1, stretches, p->channels),
-                                t + u + i == 0, last};
+          const int from = piece(i, stretches, p->channels), to = piece(i + 1, stretches, p->channels);
+          const Segment part = {t, t + 1, u, u + 1, from, to, t + u + i == 0, last};
           pass_segment(c, p, &part, n, min_int(p->columns, n + TILE_COLUMNS), packed, c->scratch);
         }
       }
@@ -224,8 +224,8 @@ static void kernel_convForward(const Context *c, const convForward_args *a) {
   run_pass(c, &p);
 }
 
-/* The taps of one phase of the input gradient along one axis: dx at phase + stride * j takes the taps first + stride * t,
-   t < count, from dy at j + origin - t. */
+/* The taps of one phase of the input gradient along one axis: dx at phase + stride * j takes the taps first +
+   stride * t, t < count, from dy at j + origin - t. */
 typedef struct {
   int first, count, origin, length;
 } Phase;
@@ -238,7 +238,8 @@ static Phase phase_of(int phase, int stride, int pad, int kernel, int length) {
   };
 }
 
-/* dx[rows, height, width, channels] = transposed convolution of dy[rows, outHeight, outWidth, filters], masked */
+/* dx[rows, height, width, channels] = transposed convolution of dy[rows, outHeight, outWidth, filters],
+   masked */
 static void kernel_convInputGradient(const Context *c, const convInputGradient_args *a) {
   const intptr_t tap = (intptr_t)a->channels * a->filters, row = (intptr_t)a->width * a->channels;
   for (int py = 0; py < a->strideHeight; py++) {

@@ -1,7 +1,8 @@
-/* The weight gradient of a convolution: dw[kernelHeight, kernelWidth * channels, filters] = sum over pixels of x . dy,
-   k = pixels of a shard ascending, the shards added in the tree. k is long and dw small, so the loops go the other way
-   round: a block of dw stays in the cache as partial tiles, one level a node of the tree's stack, while blocks of pixels
-   pass by. Rows of x outside of the image are left out; columns outside are zeros in a copy. */
+/* The weight gradient of a convolution: dw[kernelHeight, kernelWidth * channels, filters] = sum over pixels
+   of x . dy, k = pixels of a shard ascending, the shards added in the tree. k is long and dw small, so the
+   loops go the other way round: a block of dw stays in the cache as partial tiles, one level a node of the
+   tree's stack, while blocks of pixels pass by. Rows of x outside of the image are left out; columns outside
+   are zeros in a copy. */
 #ifndef LOCKSTEP_CONV_WEIGHT_H
 #define LOCKSTEP_CONV_WEIGHT_H
 #include "gemm_pack.h"
@@ -22,7 +23,8 @@ static int tree_levels(const int32_t *merges, int shards) {
   return most;
 }
 
-/* A lane's share and how it is blocked. Tiles of dw are numbered through kernel rows: tile / per_row is the kernel row. */
+/* A lane's share and how it is blocked. Tiles of dw are numbered through kernel rows: tile / per_row is the
+   kernel row. */
 typedef struct {
   const convWeightGradient_args *a;
   const float *x, *dy;
@@ -38,7 +40,8 @@ typedef struct {
   intptr_t level;     /* floats of one level of the stack */
 } WeightPlan;
 
-/* A block of pixels: output rows y_from .. y_to-1 of the samples from .. to-1; or a part x_from .. x_to-1 of one such row */
+/* A block of pixels: output rows y_from .. y_to-1 of the samples from .. to-1; or a part x_from .. x_to-1 of
+   one such row */
 typedef struct {
   int from, to, y_from, y_to, x_from, x_to;
   const float *x; /* where output column x_from begins to read in image row `first_row` of sample `from` */
@@ -66,8 +69,8 @@ static void load_pixels(const WeightPlan *p, PixelBlock *block) {
     block->x_sample = max_int(0, high - low) * p->pitch;
     for (int r = block->from; r < block->to; r++) {
       for (int y = low; y < high; y++) {
-        copy_padded_row(p->x_copy + (r - block->from) * block->x_sample + (y - low) * p->pitch, p->x + r * image + y * row,
-                        a->width, a->channels, column, p->span);
+        float *copy = p->x_copy + (r - block->from) * block->x_sample + (y - low) * p->pitch;
+        copy_padded_row(copy, p->x + r * image + y * row, a->width, a->channels, column, p->span);
       }
     }
   }
@@ -84,7 +87,8 @@ static void add_pixels(const WeightPlan *p, const PixelBlock *block, int resume,
   for (int n = p->column_from; n < p->column_to; n += TILE_COLUMNS) {
     const int width = min_int(TILE_COLUMNS, p->column_to - n), pitch = panel_pitch(width);
     const intptr_t ldb = p->direct ? a->filters : pitch;
-    const float *b = p->direct ? block_dy(p, block) + n : p->dy_panels + (intptr_t)(n - p->column_from) * samples * rows * wide;
+    const float *panel = p->dy_panels + (intptr_t)(n - p->column_from) * samples * rows * wide;
+    const float *b = p->direct ? block_dy(p, block) + n : panel;
     Tile tile = {
         .lda = (intptr_t)a->strideWidth * a->channels, .a1 = block->x_sample, .a2 = a->strideHeight * p->pitch,
         .ldb = ldb, .b1 = (p->direct ? a->outHeight : rows) * wide * ldb, .b2 = wide * ldb, .n1 = samples,
@@ -112,8 +116,10 @@ static void add_shard(const WeightPlan *p, int from, int to, float *leaf) {
   for (int r = from; r < to; r += p->samples) {
     for (int y = 0; y < high; y += p->rows) {
       for (int x = 0; x < width; x += p->wide) {
-        PixelBlock block = {.from = r, .to = min_int(to, r + p->samples), .y_from = y, .y_to = min_int(high, y + p->rows),
-                            .x_from = x, .x_to = min_int(width, x + p->wide)};
+        PixelBlock block = {
+            .from = r, .to = min_int(to, r + p->samples), .y_from = y, .y_to = min_int(high, y + p->rows),
+            .x_from = x, .x_to = min_int(width, x + p->wide),
+        };
         load_pixels(p, &block);
         add_pixels(p, &block, r + y + x > from, leaf);
       }
@@ -155,7 +161,8 @@ static void weight_block(const Context *c, WeightPlan *p) {
   }
 }
 
-/* Divides the scratch: a copy of x, panels of dy, the stack's levels. Returns how many partial tiles a level may have. */
+/* Divides the scratch: a copy of x, panels of dy, the stack's levels. Returns how many partial tiles a level
+   may have. */
 static int plan_scratch(const Context *c, WeightPlan *p) {
   const convWeightGradient_args *a = p->a;
   const int image = a->outHeight * a->outWidth;
@@ -184,12 +191,13 @@ static int plan_scratch(const Context *c, WeightPlan *p) {
   return (int)min_int(WEIGHT_BLOCK, (int)(left / max_int(1, levels) / STACK_LEVEL));
 }
 
-/* dw of samples that are `positions` images each. Lanes divide the tiles of dw by rows or by panels of filters, whichever
-   leaves the busiest lane less. */
+/* dw of samples that are `positions` images each. Lanes divide the tiles of dw by rows or by panels of
+   filters, whichever leaves the busiest lane less. */
 static void weight_gradient(const Context *c, const convWeightGradient_args *a, int positions) {
   WeightPlan p = {
       .positions = positions,
-      .a = a, .x = at(c, a->x), .dy = at(c, a->dy), .pixels = a->height * a->width * a->outHeight * a->outWidth == 1, .run = a->kernelWidth * a->channels,
+      .a = a, .x = at(c, a->x), .dy = at(c, a->dy), .run = a->kernelWidth * a->channels,
+      .pixels = a->height * a->width * a->outHeight * a->outWidth == 1,
       .per_row = ceil_div(a->kernelWidth * a->channels, TILE_ROWS), .direct = a->filters % VW == 0 && a->filters <= 256,
       .pitch = (intptr_t)a->width * a->channels,
   };
@@ -218,7 +226,8 @@ static void weight_gradient(const Context *c, const convWeightGradient_args *a, 
 
 static void kernel_convWeightGradient(const Context *c, const convWeightGradient_args *a) {
   const int positions = a->height * a->width;
-  if (a->kernelHeight * a->kernelWidth * a->strideHeight * a->strideWidth > 1 || positions != a->outHeight * a->outWidth) {
+  const int point = a->kernelHeight * a->kernelWidth * a->strideHeight * a->strideWidth == 1;
+  if (!point || positions != a->outHeight * a->outWidth) {
     weight_gradient(c, a, 1);
     return;
   }

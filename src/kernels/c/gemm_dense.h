@@ -1,6 +1,6 @@
-/* Dense layers, forward and input gradient: out[rows, columns] = a[rows, depth] . B, blocked for the caches. B is packed
-   into panels block by block, transposed on the way where it is w^T. Lanes divide the columns or, where that is more even,
-   the rows. */
+/* Dense layers, forward and input gradient: out[rows, columns] = a[rows, depth] . B, blocked for the caches.
+   B is packed into panels block by block, transposed on the way where it is w^T. Lanes divide the columns or,
+   where that is more even, the rows. */
 #ifndef LOCKSTEP_GEMM_DENSE_H
 #define LOCKSTEP_GEMM_DENSE_H
 #include "gemm_pack.h"
@@ -21,9 +21,9 @@ typedef struct {
   int row_from, row_to, column_from, column_to;
 } Region;
 
-/* What this lane computes of rows x columns outputs: whole panels of columns, or rows, whichever leaves the busiest lane
-   less. Packing one row (of the left operand) or one column (of the right one) weighs as so many outputs; lanes that
-   divide the columns all pack the rows, and the other way round. */
+/* What this lane computes of rows x columns outputs: whole panels of columns, or rows, whichever leaves the
+   busiest lane less. Packing one row (of the left operand) or one column (of the right one) weighs as so many
+   outputs; lanes that divide the columns all pack the rows, and the other way round. */
 static Region lane_region(const Context *c, int rows, int columns, int pack_row, int pack_column) {
   Region region = {0, rows, 0, columns};
   const int panels = ceil_div(columns, TILE_COLUMNS), lanes = c->lanes;
@@ -55,7 +55,8 @@ static void product_block(const Product *p, const Region *region, int k_from, in
     }
     const int next_height = i + 1 < tiles ? region->row_from + piece(i + 2, tiles, rows) - row - height : 0;
     for (int n = from, next = 0; n < to; n += TILE_COLUMNS) {
-      /* what comes next is asked for while this tile is computed: a part of the next rows, and the next outputs */
+      /* what comes next is asked for while this tile is computed: a part of the next rows, and the next
+         outputs */
       const int next_to = (int)((int64_t)next_height * min_int(n + TILE_COLUMNS - from, to - from) / (to - from));
       for (; next < next_to; next++) prefetch_floats(a + (intptr_t)(height + next) * p->depth, depth);
       for (int m = 0; m < height && n + TILE_COLUMNS < to; m++) {

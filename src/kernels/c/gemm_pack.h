@@ -1,5 +1,5 @@
-/* Packing: copies operands into the panels that the register tiles read. A panel is [k][columns of the panel rounded up
-   to whole vectors], the missing columns zero; panels of one block follow each other. */
+/* Packing: copies operands into the panels that the register tiles read. A panel is [k][columns of the panel
+   rounded up to whole vectors], the missing columns zero; panels of one block follow each other. */
 #ifndef LOCKSTEP_GEMM_PACK_H
 #define LOCKSTEP_GEMM_PACK_H
 #include "gemm_tile.h"
@@ -87,7 +87,8 @@ INLINE vf load_lanes(const float *from, intptr_t ld) {
 #define HIGH_HALVES(a, b) vreinterpretq_f32_f64(vzip2q_f64(vreinterpretq_f64_f32(a), vreinterpretq_f64_f32(b)))
 #endif
 
-/* to[j * pitch + n] = from[n * ld + j] for four columns j and VW rows n: a 4 x 4 transpose in each 128-bit lane */
+/* to[j * pitch + n] = from[n * ld + j] for four columns j and VW rows n: a 4 x 4 transpose in each 128-bit
+   lane */
 INLINE void transpose_four(float *to, intptr_t pitch, const float *from, intptr_t ld) {
   vf r0 = load_lanes(from, ld), r1 = load_lanes(from + ld, ld);
   vf r2 = load_lanes(from + 2 * ld, ld), r3 = load_lanes(from + 3 * ld, ld);
@@ -118,8 +119,8 @@ static void pack_panel_transposed(float *to, const float *from, intptr_t ld, int
   }
 }
 
-/* A block of `columns` columns as panels, each depth * panel_pitch floats long. Whole panels are filled side by side, so
-   that memory is read in long rows. */
+/* A block of `columns` columns as panels, each depth * panel_pitch floats long. Whole panels are filled side
+   by side, so that memory is read in long rows. */
 static void pack_block(float *to, const float *from, intptr_t ld, int transposed, int depth, int columns) {
   int n = 0;
   if (!transposed) {
@@ -142,8 +143,9 @@ static void pack_block(float *to, const float *from, intptr_t ld, int transposed
   }
 }
 
-/* to[k][columns] = from[k * ld + m], m < columns <= TILE_ROWS: the rows of a tile whose k are rows in memory. Whole vectors
-   are copied wherever what follows in memory is a row of `from`; `to` has room for a vector more. */
+/* to[k][columns] = from[k * ld + m], m < columns <= TILE_ROWS: the rows of a tile whose k are rows in memory.
+   Whole vectors are copied wherever what follows in memory is a row of `from`; `to` has room for a vector
+   more. */
 static void pack_columns(float *to, const float *from, intptr_t ld, int depth, int columns) {
   for (int k = 0; k < depth - 1; k++, from += ld, to += columns) {
     if (ld < TILE_ROWS + VW) copy_floats(to, from, columns);

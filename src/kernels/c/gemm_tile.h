@@ -1,6 +1,6 @@
-/* The register tile under every dense and convolution kernel: up to TILE_ROWS rows x TILE_VECTORS vectors of outputs,
-   held in registers while k ascends, one fused multiply-add a term. What differs between kernels is only where the
-   operands lie; which tile an output falls into never changes its bits.
+/* The register tile under every dense and convolution kernel: up to TILE_ROWS rows x TILE_VECTORS vectors of
+   outputs, held in registers while k ascends, one fused multiply-add a term. What differs between kernels is
+   only where the operands lie; which tile an output falls into never changes its bits.
 
      c[m][n] = finish(start + sum over k of A(m, k) * B(k, n))
 
@@ -9,8 +9,9 @@
      A by columns: A(m, k) = a[i1 * a1 + i2 * a2 + j * lda + m]
      B:            B(k, n) = b[i1 * b1 + i2 * b2 + j * ldb + n], whole vectors readable
 
-   Register budget: AVX-512 14 x 2 accumulators of 32 registers; AVX2 6 x 2 of 16; NEON 10 x 2 of 32; WebAssembly 4 x 2 of
-   the 16 that V8 has on x64, where it needs some of them, and of the addresses, for itself (6 x 2 is half as fast). */
+   Register budget: AVX-512 14 x 2 accumulators of 32 registers; AVX2 6 x 2 of 16; NEON 10 x 2 of 32;
+   WebAssembly 4 x 2 of the 16 that V8 has on x64, where it needs some of them, and of the addresses, for
+   itself (6 x 2 is half as fast). */
 #ifndef LOCKSTEP_GEMM_TILE_H
 #define LOCKSTEP_GEMM_TILE_H
 #include "context.h"
@@ -24,7 +25,9 @@
 #define TILE_VECTORS 2
 #if defined(__AVX512F__)
 #define TILE_ROWS 14
-#define FOR_EACH_TILE_ROWS(X, V) X(1, V) X(2, V) X(3, V) X(4, V) X(5, V) X(6, V) X(7, V) X(8, V) X(9, V) X(10, V) X(11, V) X(12, V) X(13, V) X(14, V)
+#define FOR_EACH_TILE_ROWS(X, V)                                                       \
+  X(1, V) X(2, V) X(3, V) X(4, V) X(5, V) X(6, V) X(7, V) X(8, V) X(9, V) X(10, V)     \
+  X(11, V) X(12, V) X(13, V) X(14, V)
 #elif VW == 4 && defined(__aarch64__)
 #define TILE_ROWS 10
 #define FOR_EACH_TILE_ROWS(X, V) X(1, V) X(2, V) X(3, V) X(4, V) X(5, V) X(6, V) X(7, V) X(8, V) X(9, V) X(10, V)
@@ -70,9 +73,10 @@ INLINE void tile_term(const int rows, const int vectors, const float *a, intptr_
   }
 }
 
-/* The terms of one inner run. Rows are addressed in groups of three, so that few address registers are needed. */
-INLINE void tile_run(const int rows, const int vectors, const Layout layout, const float *a, intptr_t lda, const float *b,
-                     intptr_t ldb, int length, vf acc[TILE_ROWS][TILE_VECTORS]) {
+/* The terms of one inner run. Rows are addressed in groups of three, so that few address registers are
+   needed. */
+INLINE void tile_run(const int rows, const int vectors, const Layout layout, const float *a, intptr_t lda,
+                     const float *b, intptr_t ldb, int length, vf acc[TILE_ROWS][TILE_VECTORS]) {
   if (layout == A_BY_COLUMNS) {
     for (int j = 0; j < length; j++, a += lda, b += ldb) tile_term(rows, vectors, a, 1, b, acc);
     return;
@@ -95,7 +99,10 @@ INLINE void tile_load(const int rows, const int vectors, const float *c, intptr_
     UNROLL FOR_TILE acc[m][v] = v_load(c + m * ldc + v * VW);
   } else {
     const int last = columns - (vectors - 1) * VW;
-    UNROLL FOR_TILE acc[m][v] = v < vectors - 1 ? v_load(c + m * ldc + v * VW) : v_load_first(c + m * ldc + v * VW, last, 0);
+    UNROLL FOR_TILE {
+      const float *from = c + m * ldc + v * VW;
+      acc[m][v] = v < vectors - 1 ? v_load(from) : v_load_first(from, last, 0);
+    }
   }
 }
 
@@ -169,7 +176,8 @@ INLINE int max_int(int a, int b) { return a > b ? a : b; }
 /* Vectors that hold `columns` columns. */
 INLINE int vectors_of(int columns) { return ceil_div(columns, VW); }
 
-/* Computes the `rows` rows x t->columns outputs of one tile. A by rows finishes (bias, relu, mask), A by columns does not. */
+/* Computes the `rows` rows x t->columns outputs of one tile. A by rows finishes (bias, relu, mask), A by
+   columns does not. */
 INLINE void run_tile(Layout layout, int rows, const Tile *t) {
   tile_functions[layout][vectors_of(t->columns) - 1][rows - 1](t);
 }

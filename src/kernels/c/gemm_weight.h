@@ -1,5 +1,6 @@
-/* Sums over rows that end in the tree: the dense weight gradient and column sums. The tree over the worker's shards is a
-   stack machine inside the tile loop, on partial tiles in the first-level cache, so each whole node is written once. */
+/* Sums over rows that end in the tree: the dense weight gradient and column sums. The tree over the worker's
+   shards is a stack machine inside the tile loop, on partial tiles in the first-level cache, so each whole
+   node is written once. */
 #ifndef LOCKSTEP_GEMM_WEIGHT_H
 #define LOCKSTEP_GEMM_WEIGHT_H
 #include "conv_weight.h"
@@ -15,8 +16,8 @@ typedef struct {
   float *stack; /* TILE_ROWS * TILE_COLUMNS floats a level */
 } TreeTile;
 
-/* Where shards are shorter than this, most of the time would go to the stack: with registers enough, tiles of half the
-   height hold two sibling leaves at once and add them there. */
+/* Where shards are shorter than this, most of the time would go to the stack: with registers enough, tiles of
+   half the height hold two sibling leaves at once and add them there. */
 #define SHORT_SHARD (TILE_ROWS >= 10 ? 16 : 0)
 
 INLINE void tree_tile_compute(const int rows, const int vectors, const TreeTile *t) {
@@ -68,8 +69,9 @@ static const TreeTileFunction tree_tile_functions[TILE_VECTORS][TILE_ROWS] = {
     {FOR_EACH_TILE_ROWS(NAME_TREE_TILE, 2)},
 };
 
-/* dw[inputs, outputs] = x^T . dy in the tree over shards. Lanes divide the outputs, or else the inputs. Where a panel of
-   all rows does not fit the scratch, the convolution's kernel takes over: it blocks over rows too. */
+/* dw[inputs, outputs] = x^T . dy in the tree over shards. Lanes divide the outputs, or else the inputs. Where
+   a panel of all rows does not fit the scratch, the convolution's kernel takes over: it blocks over rows too.
+   */
 static void kernel_denseWeightGradient(const Context *c, const denseWeightGradient_args *a) {
   const StepTable *table = c->table;
   const int rows = table->rows, inputs = a->inputs, outputs = a->outputs;
@@ -102,7 +104,8 @@ static void kernel_denseWeightGradient(const Context *c, const denseWeightGradie
       pack_columns(a_panel, x + m, inputs, rows, width);
       for (int n = from, next = 0; n < to; n += TILE_COLUMNS) {
         /* the next tile's rows are asked for while this one is computed */
-        const int next_to = i + 1 < tiles ? (int)((int64_t)rows * min_int(n + TILE_COLUMNS - from, to - from) / (to - from)) : 0;
+        const int done = min_int(n + TILE_COLUMNS - from, to - from);
+        const int next_to = i + 1 < tiles ? (int)((int64_t)rows * done / (to - from)) : 0;
         for (; next < next_to; next++) prefetch_floats(x + (intptr_t)next * inputs + m + width, TILE_ROWS);
         const int columns = min_int(TILE_COLUMNS, to - n);
         const TreeTile tile = {
@@ -116,7 +119,8 @@ static void kernel_denseWeightGradient(const Context *c, const denseWeightGradie
   }
 }
 
-/* out[columns] = sum of x[rows * positions, columns] in the tree over shards; lanes divide the columns by vectors. */
+/* out[columns] = sum of x[rows * positions, columns] in the tree over shards; lanes divide the columns by
+   vectors. */
 static void kernel_columnSums(const Context *c, const columnSums_args *a) {
   const StepTable *table = c->table;
   const int32_t *shard_rows = ints_at(c, table->shardRowsOffset), *merges = ints_at(c, table->mergesOffset);

@@ -1,6 +1,7 @@
-/* Compares the dense and convolution kernels, as compiled for one instruction set, with their naive twins: every byte of
-   the arena, over random and awkward sizes, shards, lanes and amounts of scratch. Prints one line for each kernel; exits
-   with 1 at the first difference, naming the case. Usage: linear_test [cases] [seed] */
+/* Compares the dense and convolution kernels, as compiled for one instruction set, with their naive twins:
+   every byte of the arena, over random and awkward sizes, shards, lanes and amounts of scratch. Prints one
+   line for each kernel; exits with 1 at the first difference, naming the case. Usage: linear_test [cases]
+   [seed] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +26,8 @@ static uint32_t draw(uint32_t below) {
 
 /* Sizes around every block: mostly small, often at the edge of a vector or tile. */
 static int draw_size(int most) {
-  static const int edges[] = {1, 2, 3, 5, 6, 7, 8, 9, 12, 13, 14, 15, 16, 17, 27, 28, 29, 31, 32, 33, 47, 64, 65, 97, 128};
+  static const int edges[] = {1,  2,  3,  5,  6,  7,  8,  9,  12, 13, 14, 15, 16,
+                              17, 27, 28, 29, 31, 32, 33, 47, 64, 65, 97, 128};
   int size = draw(2) ? edges[draw(sizeof edges / sizeof *edges)] : 1 + (int)draw(most);
   return size > most ? 1 + (int)draw(most) : size;
 }
@@ -141,7 +143,8 @@ static void sums_case(void) {
   CHECK(columnSums, sums, 0);
 }
 
-/* Tight: little scratch, so that images are too wide to be copied in one piece, and a panel does not hold all k. The window arguments of all three kernels stand at the same place but one. */
+/* Tight: little scratch, so that images are too wide to be copied in one piece, and a panel does not hold all
+   k. The window arguments of all three kernels stand at the same place but one. */
 static void conv_case(int tight) {
   draw_table(tight ? 4 : 10);
   const int rows = table->rows, channels = tight ? draw_size(300) : draw_size(40), filters = draw_size(tight ? 5 : 40);

@@ -1,5 +1,6 @@
-/* The dense and convolution kernels as their contract says it (kernel-list.ts): one scalar fused multiply-add a term, k
-   ascending, every sum from +0, shards added in the tree. No blocking, no vectors, one lane: the oracle. */
+/* The dense and convolution kernels as their contract says it (kernel-list.ts): one scalar fused multiply-add
+   a term, k ascending, every sum from +0, shards added in the tree. No blocking, no vectors, one lane: the
+   oracle. */
 #ifndef LOCKSTEP_NAIVE_H
 #define LOCKSTEP_NAIVE_H
 #include "context.h"
