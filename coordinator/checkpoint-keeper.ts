@@ -20,9 +20,13 @@ export class CheckpointKeeper {
   readonly #plan: RunPlan;
   readonly #from: Checkpoint | null;
   readonly #onWritten: (path: string, step: number) => void;
-  readonly #metrics = new Map<number, Metrics>();
+  #measured: { readonly step: number; readonly metrics: Metrics } | null = null;
+  /** Whole, but the evaluation of its step is not. */
+  #held: Snapshot | null = null;
   #fingerprint = '';
   #incoming: Snapshot | null = null;
+  /** Waits for the write in flight; a newer one takes its place. */
+  #next: Snapshot | null = null;
   #writing: Promise<void> = Promise.resolve();
   #newestPath: string | null = null;
 
@@ -40,10 +44,13 @@ export class CheckpointKeeper {
     return this.#newestPath;
   }
 
-  /** What an evaluation said, for the metadata of the checkpoint of the same step. */
-  measured(step: number, metrics: Metrics): void {
-    this.#metrics.clear();
-    this.#metrics.set(step, metrics);
+  /** What an evaluation said: it goes with the checkpoint of the same step, which waits for it. */
+  measured(step: number, metrics: Metrics): Promise<void> {
+    this.#measured = { step, metrics };
+    const held = this.#held;
+    if (held?.step !== step) return Promise.resolve();
+    this.#held = null;
+    return this.#enqueue(held);
   }
 
   /** Everything that arrived whole is on disk; rejects if it could not be written. */
@@ -77,8 +84,23 @@ export class CheckpointKeeper {
     snapshot.assembler.take(piece.section, piece.offset, piece.bytes);
     if (!snapshot.assembler.isComplete) return Promise.resolve();
     this.#incoming = null;
-    this.#writing = this.#writing.then(() => this.#write(snapshot));
+    if (this.#plan.facts.cadence.evaluateAfter(snapshot.step) && this.#measured?.step !== snapshot.step) {
+      this.#held = snapshot;
+      return Promise.resolve();
+    }
+    return this.#enqueue(snapshot);
+  }
+
+  #enqueue(snapshot: Snapshot): Promise<void> {
+    if (this.#next === null) this.#writing = this.#writing.then(() => this.#writeNext());
+    this.#next = snapshot;
     return this.#writing;
+  }
+
+  async #writeNext(): Promise<void> {
+    const next = this.#next;
+    this.#next = null;
+    if (next !== null) await this.#write(next);
   }
 
   #begin(step: number): void {
@@ -103,10 +125,11 @@ export class CheckpointKeeper {
         seed: config.seed,
         config,
         fingerprint: this.#fingerprint,
+        datasetSha256: this.#plan.dataset.sha256,
         parameters: ofKind('parameters')[0] ?? [],
         statistics: ofKind('statistics')[0] ?? [],
         slots: ofKind('slot'),
-        metrics: this.#metrics.get(step) ?? {},
+        metrics: this.#measured?.step === step ? this.#measured.metrics : {},
         previousSha256: null,
       },
       { keep: config.checkpoint.keep },

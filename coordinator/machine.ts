@@ -16,6 +16,10 @@ export interface RunFacts {
   readonly runId: string;
   readonly workersWanted: number;
   readonly shards: number;
+  /** Numbers reported a sample: the loss and the metrics. */
+  readonly reports: number;
+  /** Batches of an evaluation. */
+  readonly evaluationBatches: number;
   readonly packageVersion: string;
   readonly protocolVersion: number;
   /** Committed steps at the start, and the last step of now. */
@@ -64,7 +68,8 @@ interface Worker {
   readonly connection: ConnectionId;
   readonly address: string;
   hello: Hello | null;
-  /** Holds the data set: it asked for pieces and got them all, or it said nothing of needing them. */
+  dataRequested: boolean;
+  /** Holds the data set. */
   hasData: boolean;
   ready: boolean;
   finished: { readonly step: number; readonly weightsSha256: string } | null;
@@ -78,9 +83,9 @@ export class CoordinatorMachine {
   #phase: Phase = 'gathering';
   #generation = 0;
   #members: Worker[] = [];
-  #admittedAs: Hello | null = null;
   #stopRequested = false;
-  #evaluations: Extract<FromWorker, { type: 'evaluation' }>[] = [];
+  /** Parts by step, by rank. */
+  readonly #evaluations = new Map<number, Map<number, Extract<FromWorker, { type: 'evaluation' }>>>();
 
   constructor(facts: RunFacts) {
     this.#facts = facts;
@@ -101,6 +106,7 @@ export class CoordinatorMachine {
           connection: event.connection,
           address: event.address,
           hello: null,
+          dataRequested: false,
           hasData: false,
           ready: false,
           finished: null,
@@ -136,13 +142,16 @@ export class CoordinatorMachine {
       case 'hello':
         return this.#hello(worker, message);
       case 'dataRequest':
+        if (worker.dataRequested)
+          return this.#refuse(worker, 'LOCKSTEP_PROTOCOL', 'the data set was asked for twice');
+        worker.dataRequested = true;
         return [{ do: 'sendData', connection: worker.connection }];
       case 'ready':
         return message.generation === 0 ? this.#dataReady(worker) : this.#memberReady(worker);
       case 'report':
-        return this.#members[0] === worker ? [{ do: 'stepReport', report: message }] : [];
+        return this.#report(worker, message);
       case 'evaluation':
-        return this.#evaluation(message);
+        return this.#evaluation(worker, message);
       case 'statePiece':
         return this.#members[0] === worker ? [{ do: 'statePiece', piece: message }] : [];
       case 'finished':
@@ -169,28 +178,29 @@ export class CoordinatorMachine {
     }
     const mismatch = this.#fingerprintMismatch(hello);
     if (mismatch !== null) return this.#refuse(worker, 'LOCKSTEP_FINGERPRINT_MISMATCH', mismatch);
-    if (this.#phase !== 'gathering') {
-      return this.#refuse(
-        worker,
-        'LOCKSTEP_GENERATION_OVER',
-        `the run has its ${facts.workersWanted} workers and takes no more; start the coordinator with a larger --workers`,
-      );
-    }
+    if (this.#phase !== 'gathering') return this.#refuseSurplus(worker);
     const twin = [...this.#workers.values()].find((other) => other.hello?.workerId === hello.workerId);
     if (twin !== undefined) {
       return this.#refuse(worker, 'LOCKSTEP_USAGE', `a worker named ${hello.workerId} is here already`);
     }
-    this.#admittedAs ??= hello;
     worker.hello = hello;
     return [{ do: 'welcome', connection: worker.connection, workerId: hello.workerId }];
   }
 
+  #refuseSurplus(worker: Worker): CoordinatorEffect[] {
+    return this.#refuse(
+      worker,
+      'LOCKSTEP_GENERATION_OVER',
+      `the run has its ${this.#facts.workersWanted} workers and takes no more; start the coordinator with a larger --workers`,
+    );
+  }
+
   /** One line that names what differs, or null. */
   #fingerprintMismatch(hello: Hello): string | null {
-    const expected = this.#facts.fingerprint ?? this.#admittedAs?.fingerprint;
+    const first = [...this.#workers.values()].find((worker) => worker.hello !== null)?.hello ?? null;
+    const expected = this.#facts.fingerprint ?? first?.fingerprint;
     if (expected === undefined || expected === hello.fingerprint) return null;
     const mine = `${hello.backend} ${hello.variant}`;
-    const first = this.#admittedAs;
     if (first === null) {
       return `numerics fingerprint of ${mine} is ${hello.fingerprint.slice(0, 12)}, but the checkpoint was made with ${expected.slice(0, 12)}; use the backend it was made with`;
     }
@@ -255,7 +265,10 @@ export class CoordinatorMachine {
       });
       if (startStep > 0) effects.push({ do: 'sendState', connection, generation: this.#generation });
     });
-    return effects;
+    const surplus = [...this.#workers.values()].filter(
+      (worker) => worker.hello !== null && !members.includes(worker),
+    );
+    return [...effects, ...surplus.flatMap((worker) => this.#refuseSurplus(worker))];
   }
 
   #memberReady(worker: Worker): CoordinatorEffect[] {
@@ -272,13 +285,39 @@ export class CoordinatorMachine {
     ];
   }
 
-  #evaluation(message: Extract<FromWorker, { type: 'evaluation' }>): CoordinatorEffect[] {
-    this.#evaluations.push(message);
-    const parts = this.#evaluations.filter(({ step }) => step === message.step);
-    if (parts.length < this.#members.length) return [];
-    this.#evaluations = this.#evaluations.filter(({ step }) => step !== message.step);
+  /** Rank 0 speaks for all; the sums of every shard are there. */
+  #report(worker: Worker, report: Extract<FromWorker, { type: 'report' }>): CoordinatorEffect[] {
+    if (this.#members[0] !== worker) return [];
+    if (report.sums.length !== this.#facts.shards * this.#facts.reports * 4) {
+      return this.#becomeFailed(
+        'LOCKSTEP_PROTOCOL',
+        `worker ${worker.hello!.workerId} sent a report of a wrong size`,
+      );
+    }
+    return [{ do: 'stepReport', report }];
+  }
+
+  #evaluation(worker: Worker, message: Extract<FromWorker, { type: 'evaluation' }>): CoordinatorEffect[] {
+    const rank = this.#members.indexOf(worker);
+    if (rank < 0) return [];
+    const { shards, reports, evaluationBatches } = this.#facts;
+    const boundaries = shardBoundaries(this.#members.length, shards);
+    const own = boundaries[rank + 1]! - boundaries[rank]!;
+    if (
+      message.firstShard !== boundaries[rank] ||
+      message.sums.length !== evaluationBatches * own * reports * 4
+    ) {
+      return this.#becomeFailed(
+        'LOCKSTEP_PROTOCOL',
+        `worker ${worker.hello!.workerId} sent an evaluation of other shards`,
+      );
+    }
+    const parts = this.#evaluations.get(message.step) ?? new Map<number, typeof message>();
+    this.#evaluations.set(message.step, parts.set(rank, message));
+    if (parts.size < this.#members.length) return [];
+    this.#evaluations.delete(message.step);
     return [
-      { do: 'evaluation', step: message.step, parts: parts.sort((a, b) => a.firstShard - b.firstShard) },
+      { do: 'evaluation', step: message.step, parts: this.#members.map((_, each) => parts.get(each)!) },
     ];
   }
 
@@ -329,13 +368,20 @@ export class CoordinatorMachine {
     return this.#becomeFailed('LOCKSTEP_PEER_LOST', `worker ${name} is gone: ${why}`);
   }
 
+  /** What a worker that is not a member cannot do is nobody else's trouble. */
   #workerFailed(worker: Worker, message: Extract<FromWorker, { type: 'failure' }>): CoordinatorEffect[] {
+    const name = worker.hello?.workerId ?? worker.address;
+    if (!this.#members.includes(worker)) {
+      this.#workers.delete(worker.connection);
+      return [
+        { do: 'close', connection: worker.connection },
+        { do: 'notice', message: `worker ${name} cannot take part: ${message.message}` },
+      ];
+    }
     const code = Object.hasOwn(errorCodes, message.code)
       ? (message.code as ErrorCode)
       : 'LOCKSTEP_WORKER_FAILED';
     if (code === 'LOCKSTEP_NOT_FINITE') return this.#becomeFailed(code, message.message);
-    const name = worker.hello?.workerId ?? worker.address;
-    if (!this.#members.includes(worker) && worker.hello === null) return [];
     return this.#becomeFailed(code, `worker ${name}: ${message.message}`);
   }
 

@@ -31,7 +31,7 @@ export function planRun(options: {
   readonly stopAfterStep: number | undefined;
 }): RunPlan {
   const { config, dataset } = options;
-  const { shape } = { shape: dataset.inputShape };
+  const shape = dataset.inputShape;
   if (shape.join() !== config.model.input.join()) {
     throw new LockstepError(
       'LOCKSTEP_DATA_INVALID',

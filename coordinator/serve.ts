@@ -43,7 +43,7 @@ export async function openRun(options: OpenRunOptions): Promise<CoordinatorSessi
 /** What must be as it was, for the run to end with the bytes it would have had. */
 const fixedKeys = ['data', 'model', 'loss', 'optimizer', 'clipNorm', 'batch', 'shards', 'seed'] as const;
 
-async function checkpointToResume({ out, config, onEvent }: OpenRunOptions): Promise<Checkpoint> {
+async function checkpointToResume({ out, config, dataset, onEvent }: OpenRunOptions): Promise<Checkpoint> {
   const found = await newestCheckpoint(out);
   if (found === null) {
     throw new LockstepError('LOCKSTEP_CHECKPOINT_NOT_FOUND', `${out}: there is no checkpoint to resume from`);
@@ -55,6 +55,15 @@ async function checkpointToResume({ out, config, onEvent }: OpenRunOptions): Pro
     throw new LockstepError(
       'LOCKSTEP_CHECKPOINT_MISMATCH',
       `the checkpoint in ${out} was made with another "${changed}"; resume with the same config, or train into another --out`,
+    );
+  }
+  const { datasetSha256 } = found.checkpoint;
+  if (datasetSha256 !== dataset.sha256) {
+    const [then, now] = [datasetSha256, dataset.sha256].map((hash) => hash.slice(0, 12));
+    throw new LockstepError(
+      'LOCKSTEP_CHECKPOINT_MISMATCH',
+      `the checkpoint in ${out} was trained on a data set of SHA-256 ${then}, but this one has ${now}; ` +
+        'resume with the same data, or train into another --out',
     );
   }
   return found.checkpoint;

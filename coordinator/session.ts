@@ -6,13 +6,13 @@ import { ProtocolError } from '../proto/error.ts';
 import { limits } from '../proto/limits.ts';
 import type { MessageOf } from '../proto/messages.ts';
 import { sendPieces } from '../proto/transport/bulk.ts';
-import { type CloseReason, closeCodes } from '../proto/transport/connection.ts';
-import type { Link } from '../proto/transport/link.ts';
+import { closeCodes } from '../proto/transport/connection.ts';
+import { closeText, type Link } from '../proto/transport/link.ts';
 import { protocolVersion } from '../proto/version.ts';
 import type { Checkpoint } from '../src/checkpoint/state.ts';
 import { dataPieces, describeDataset } from '../src/data/share.ts';
-import type { RunEvent, RunResult } from '../src/engine/events.ts';
-import { type ErrorCode, LockstepError } from '../src/errors.ts';
+import type { EvaluationEvent, RunEvent, RunResult } from '../src/engine/events.ts';
+import { asLockstepError, type ErrorCode, LockstepError } from '../src/errors.ts';
 import { deferred } from '../src/platform/deferred.ts';
 import { packageVersion } from '../src/platform/package-root.ts';
 import { CheckpointKeeper } from './checkpoint-keeper.ts';
@@ -39,8 +39,11 @@ export class CoordinatorSession {
   readonly #links = new Map<ConnectionId, Link<'coordinator'>>();
   readonly #keeper: CheckpointKeeper;
   readonly #result = deferred<RunResult>();
+  readonly #allClosed = deferred<void>();
   #nextConnection = 1;
   #lastMetrics: RunResult['metrics'] = {};
+  /** Made for the first worker that needs it, sent to all. */
+  #startState: ReturnType<CheckpointKeeper['startState']> | null = null;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -49,6 +52,8 @@ export class CoordinatorSession {
       runId: randomUUID(),
       workersWanted: options.workersWanted,
       shards: plan.config.shards,
+      reports: plan.facts.names.length,
+      evaluationBatches: Math.ceil(plan.facts.testSamples / plan.facts.batch),
       packageVersion: packageVersion(),
       protocolVersion,
       startStep: from?.step ?? 0,
@@ -73,6 +78,10 @@ export class CoordinatorSession {
 
   /** A worker that passed the upgrade. */
   accept(link: Link<'coordinator'>): void {
+    if (this.#machine.phase === 'over') {
+      link.close(closeCodes.failure, 'the run is over');
+      return;
+    }
     const connection = this.#nextConnection++;
     this.#links.set(connection, link);
     this.#handle({ is: 'connected', connection, address: link.remoteAddress });
@@ -80,7 +89,8 @@ export class CoordinatorSession {
       onMessage: (message) => this.#handle({ is: 'message', connection, message }),
       onClose: (reason) => {
         this.#links.delete(connection);
-        this.#handle({ is: 'closed', connection, why: describeClose(reason) });
+        if (this.#machine.phase === 'over' && this.#links.size === 0) this.#allClosed.resolve();
+        this.#handle({ is: 'closed', connection, why: closeText(reason) });
       },
     });
   }
@@ -98,17 +108,20 @@ export class CoordinatorSession {
     try {
       for (const effect of this.#machine.handle(event)) this.#carryOut(effect);
     } catch (error) {
-      this.#result.reject(error);
+      this.#broke(error);
     }
+  }
+
+  /** Something threw that must not: the run ends, the workers are told. */
+  #broke(thrown: unknown): void {
+    const error = asLockstepError(thrown);
+    if (this.#machine.phase === 'over') this.#result.reject(error);
+    else this.fail(error.code, error.message);
   }
 
   /** Background work of one connection: what goes wrong in it ends the run, never silently. */
   #background(work: Promise<unknown>): void {
-    work.catch((error: unknown) => {
-      if (this.#machine.phase === 'over') this.#result.reject(error);
-      const code = error instanceof LockstepError ? error.code : 'LOCKSTEP_INTERNAL';
-      this.fail(code, error instanceof Error ? error.message : String(error));
-    });
+    work.catch((error: unknown) => this.#broke(error));
   }
 
   #carryOut(effect: CoordinatorEffect): void {
@@ -144,10 +157,7 @@ export class CoordinatorSession {
         return;
       }
       case 'evaluation': {
-        const event = evaluationEvent(effect.step, effect.parts, plan.facts);
-        this.#lastMetrics = event.metrics;
-        this.#keeper.measured(event.step, event.metrics);
-        onEvent(event);
+        this.#evaluated(evaluationEvent(effect.step, effect.parts, plan.facts));
         return;
       }
       case 'statePiece':
@@ -162,6 +172,20 @@ export class CoordinatorSession {
       default:
         effect satisfies never;
     }
+  }
+
+  #evaluated(event: EvaluationEvent): void {
+    this.#lastMetrics = event.metrics;
+    this.#options.onEvent(event);
+    if (Number.isFinite(event.metrics.loss)) {
+      this.#background(this.#keeper.measured(event.step, event.metrics));
+      return;
+    }
+    this.fail(
+      'LOCKSTEP_NOT_FINITE',
+      `the loss on held-out samples is not finite after step ${event.step}, so no checkpoint of it is kept; ` +
+        'the one before stays. Try a smaller learning rate or clipNorm',
+    );
   }
 
   #welcome(workerId: string): MessageOf<'welcome'> {
@@ -217,7 +241,8 @@ export class CoordinatorSession {
 
   async #sendState(connection: ConnectionId, generation: number): Promise<void> {
     const link = this.#links.get(connection);
-    const { step, sections } = this.#keeper.startState();
+    this.#startState ??= this.#keeper.startState();
+    const { step, sections } = this.#startState;
     for (const { name, bytes } of sections) {
       await sendPieces(
         bytes,
@@ -268,26 +293,13 @@ export class CoordinatorSession {
     }
   }
 
-  async #closeAll(last: MessageOf<'done'> | null): Promise<void> {
+  /** Ends every connection in order; resolves when all have ended, which a link does within limits.closeTimeoutMs. */
+  #closeAll(last: MessageOf<'done'> | null): Promise<void> {
     for (const link of this.#links.values()) {
       if (last !== null) link.send(last);
-      await link.drained();
       link.close(last === null ? closeCodes.failure : closeCodes.done);
     }
-  }
-}
-
-function describeClose(reason: CloseReason): string {
-  switch (reason.kind) {
-    case 'local':
-      return 'closed here';
-    case 'remote':
-      return 'it closed the connection';
-    case 'lost':
-      return `the connection broke (${reason.message})`;
-    case 'protocol':
-      return `it sent what it must not: ${reason.error.message}`;
-    default:
-      return reason satisfies never;
+    if (this.#links.size === 0) this.#allClosed.resolve();
+    return this.#allClosed.promise;
   }
 }

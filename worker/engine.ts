@@ -75,3 +75,19 @@ export function stateVectors(
     return { name, floats: floats as Float32Array };
   });
 }
+
+/** The first tensor of the state with an element that is not finite, or null. `vectors` as stateVectors gives them. */
+export function tensorNotFinite(
+  vectors: readonly { readonly floats: Float32Array }[],
+  layout: StateLayout,
+): string | null {
+  for (const [i, { tensors, name: section }] of layout.sections.entries()) {
+    const { floats } = vectors[i]!;
+    if (floats.every(Number.isFinite)) continue;
+    const bad = tensors.find(
+      ({ offset, size }) => !floats.subarray(offset, offset + size).every(Number.isFinite),
+    );
+    return `${bad?.name ?? 'a gap'} of ${section}`;
+  }
+  return null;
+}

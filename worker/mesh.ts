@@ -7,6 +7,7 @@ import { limits } from '../proto/limits.ts';
 import type { MessageFrom, MessageOf } from '../proto/messages.ts';
 import { connect } from '../proto/transport/client.ts';
 import { type CloseReason, type Connection, closeCodes } from '../proto/transport/connection.ts';
+import { closeText } from '../proto/transport/link.ts';
 import { type Listener, listen } from '../proto/transport/server.ts';
 import type { TensorReceiver } from '../proto/transport/tensor-tap.ts';
 import type { Token } from '../proto/transport/token.ts';
@@ -21,6 +22,8 @@ export interface MeshHandlers {
   onLost(rank: number, why: string): void;
   /** Who takes a large tensor while it comes; see Connection. */
   openTensor?(rank: number, head: StreamedHead, dataBytes: number): TensorReceiver | null;
+  /** Memory that may be given back; see Connection. */
+  release?(chunk: Uint8Array): void;
 }
 
 /** Where other workers reach this one. Connections that come before they are expected wait, paused. */
@@ -85,6 +88,8 @@ export interface MeshOptions {
   readonly runId: string;
   readonly token: Token;
   readonly handlers: MeshHandlers;
+  /** Gives up when aborted. */
+  readonly signal?: AbortSignal;
 }
 
 export class Mesh {
@@ -124,6 +129,8 @@ export class Mesh {
 class MeshForming {
   readonly #options: MeshOptions;
   readonly #connected = new Map<number, Connection<'peer'>>();
+  /** All that are open, those included that have not said who they are. */
+  readonly #open = new Set<Connection<'peer'>>();
   readonly #complete = deferred<ReadonlyMap<number, Connection<'peer'>>>();
   readonly #giveUp = new AbortController();
 
@@ -133,7 +140,7 @@ class MeshForming {
   }
 
   async run(): Promise<ReadonlyMap<number, Connection<'peer'>>> {
-    const { membership, listener } = this.#options;
+    const { membership, listener, signal } = this.#options;
     const timer = setTimeout(() => {
       const missing = membership.members.filter(
         (_, rank) => rank !== membership.rank && !this.#connected.has(rank),
@@ -146,19 +153,25 @@ class MeshForming {
         ),
       );
     }, limits.meshTimeoutMs);
+    const abort = (): void =>
+      this.#complete.reject(new ProtocolError('unreachable', 'connecting was given up'));
+    signal?.addEventListener('abort', abort, { once: true });
     try {
       this.#finishIfComplete();
       listener.take((connection) => this.#greet(connection, null));
-      await Promise.all(membership.members.slice(0, membership.rank).map((_, rank) => this.#dial(rank)));
+      for (let rank = 0; rank < membership.rank; rank += 1) {
+        this.#dial(rank).catch((error: unknown) => this.#complete.reject(error));
+      }
       return await this.#complete.promise;
     } finally {
       clearTimeout(timer);
+      signal?.removeEventListener('abort', abort);
     }
   }
 
   abandon(): void {
     this.#giveUp.abort();
-    for (const connection of this.#connected.values()) connection.destroy();
+    for (const connection of this.#open) connection.destroy();
   }
 
   async #dial(rank: number): Promise<void> {
@@ -210,7 +223,11 @@ class MeshForming {
           handlers.onMessage(rank, message);
         }
       },
-      onClose: (reason) => this.#closed(rank ?? expected, reason),
+      onClose: (reason) => {
+        this.#open.delete(connection);
+        this.#closed(rank ?? expected, reason);
+      },
+      release: (chunk) => handlers.release?.(chunk),
       openTensor: (head, dataBytes) =>
         rank === null ? null : (handlers.openTensor?.(rank, head, dataBytes) ?? null),
     });
@@ -219,12 +236,7 @@ class MeshForming {
 
   #closed(rank: number | null, reason: CloseReason): void {
     if (rank === null || reason.kind === 'local') return;
-    const why =
-      reason.kind === 'protocol'
-        ? `it sent what it must not: ${reason.error.message}`
-        : reason.kind === 'lost'
-          ? reason.message
-          : 'it closed the connection';
+    const why = closeText(reason);
     this.#complete.reject(new ProtocolError('unreachable', `lost the connection to rank ${rank}: ${why}`));
     this.#options.handlers.onLost(rank, why);
   }

@@ -1,10 +1,10 @@
 // One worker's run (I/O): the link to the coordinator, data, engine, mesh and steps around the pure machine. It decides
 // nothing; effects of the machine are carried out here.
 
+import { ProtocolError } from '../proto/error.ts';
 import type { MessageFrom, MessageOf } from '../proto/messages.ts';
 import { PieceAssembler, sendPieces } from '../proto/transport/bulk.ts';
-import type { CloseReason } from '../proto/transport/connection.ts';
-import type { Link } from '../proto/transport/link.ts';
+import { closeText, type Link } from '../proto/transport/link.ts';
 import type { Token } from '../proto/transport/token.ts';
 import { weightsSha256 } from '../src/checkpoint/weights-hash.ts';
 import { parseConfig } from '../src/config/parse.ts';
@@ -18,9 +18,16 @@ import { asLockstepError, assert, LockstepError } from '../src/errors.ts';
 import { deferred } from '../src/platform/deferred.ts';
 import type { ChosenBackend } from './choose-backend.ts';
 import { Peers } from './collective/peers.ts';
-import { compileFor, modelOfRun, type RunModel, setInitialState, stateVectors } from './engine.ts';
+import {
+  compileFor,
+  modelOfRun,
+  type RunModel,
+  setInitialState,
+  stateVectors,
+  tensorNotFinite,
+} from './engine.ts';
 import { LanePool } from './lanes/lane-pool.ts';
-import { Mesh, type PeerListener } from './mesh.ts';
+import { Mesh, type PeerListener, type PeerMessage } from './mesh.ts';
 import { diagnose } from './step/diagnose.ts';
 import { StepShell } from './step/step-shell.ts';
 import { type WorkerEffect, type WorkerEvent, WorkerMachine } from './worker-machine.ts';
@@ -54,10 +61,7 @@ interface Prepared {
 
 /** What exists of one membership. */
 interface Formed {
-  readonly membership: Membership;
   readonly lanes: LanePool;
-  readonly mesh: Mesh | null;
-  readonly peers: Peers | null;
   readonly steps: StepShell;
 }
 
@@ -65,12 +69,16 @@ export class WorkerSession {
   readonly #options: WorkerSessionOptions;
   readonly #machine = new WorkerMachine();
   readonly #outcome = deferred<WorkerOutcome>();
+  readonly #ending = new AbortController();
+  /** How to close what was opened, in the order of opening. */
+  readonly #resources: (() => void | Promise<void>)[] = [];
   #prepared: Prepared | null = null;
   #formed: Formed | null = null;
   #state: { readonly assembler: PieceAssembler; readonly apply: () => void } | null = null;
   /** Pieces of state that came before the engine stood. */
   #earlyPieces: MessageOf<'statePiece'>[] = [];
   #snapshots: Promise<void> = Promise.resolve();
+  #snapshotInFlight = false;
   #stepsDone = 0;
 
   constructor(options: WorkerSessionOptions) {
@@ -82,16 +90,16 @@ export class WorkerSession {
     const { link, hello } = this.#options;
     link.start({
       onMessage: (message) => this.#handle({ is: 'message', message }),
-      onClose: (reason) => this.#handle({ is: 'closed', why: closedText(reason) }),
+      onClose: (reason) => this.#handle({ is: 'closed', why: closeText(reason) }),
     });
     this.#handle({ is: 'opened', hello });
     try {
       return await this.#outcome.promise;
     } finally {
+      this.#ending.abort();
       this.#formed?.steps.abandon();
-      this.#formed?.mesh?.close();
       link.close();
-      await this.#formed?.lanes.close();
+      for (const close of this.#resources.reverse()) await close();
     }
   }
 
@@ -191,24 +199,46 @@ export class WorkerSession {
       lanes: threads,
     });
     const lanes = await LanePool.create({ compiled, backend: backend.backend, splits: dataset! });
+    if (!this.#keep(() => lanes.close())) return;
     let peers: Peers | null = null;
-    const mesh =
-      members.length === 1 || network === null
-        ? null
-        : await Mesh.form({
-            ...network,
-            membership,
-            runId,
-            handlers: {
-              onMessage: (from, message) => peers?.receive(from, message),
-              openTensor: (from, head, dataBytes) => peers?.openTensor(from, head, dataBytes) ?? null,
-              onLost: (from, why) => this.#peerLost(membership, from, why),
-            },
-          });
-    if (mesh !== null)
+    if (members.length > 1 && network !== null) {
+      const mesh = await Mesh.form({
+        ...network,
+        membership,
+        runId,
+        signal: this.#ending.signal,
+        handlers: {
+          onMessage: (from, message) => this.#peerSaid(peers, from, message),
+          onLost: (from, why) => this.#peerLost(membership, from, why),
+          openTensor: (from, head, dataBytes) => peers?.openTensor(from, head, dataBytes) ?? null,
+          release: (chunk) => peers?.release(chunk),
+        },
+      });
+      if (!this.#keep(() => mesh.close())) return;
       peers = new Peers({ mesh, membership, memory: lanes.memory, backend: backend.backend });
-    this.#formed = { membership, lanes, mesh, peers, steps: this.#stepShell(membership, lanes, peers) };
+    }
+    this.#formed = { lanes, steps: this.#stepShell(membership, lanes, peers) };
     this.#startState(lanes, membership.startStep);
+  }
+
+  /** Closes `resource` when the session ends; at once, and false, where it has. */
+  #keep(close: () => void | Promise<void>): boolean {
+    if (this.#ending.signal.aborted) {
+      this.#background(Promise.resolve(close()));
+      return false;
+    }
+    this.#resources.push(close);
+    return true;
+  }
+
+  /** A ProtocolError ends that connection; anything else is a bug of ours and ends the run. */
+  #peerSaid(peers: Peers | null, from: number, message: PeerMessage): void {
+    try {
+      peers?.receive(from, message);
+    } catch (error) {
+      if (error instanceof ProtocolError) throw error;
+      this.#failed(error, this.#machine.phase);
+    }
   }
 
   /** The state of the start: drawn from the seed, or in pieces from the coordinator. */
@@ -277,8 +307,8 @@ export class WorkerSession {
       batch,
       isReporter: rank === 0,
       send: (message) => this.#send(message),
-      snapshot: (step) => {
-        if (rank === 0) this.#snapshot(generation, step, lanes);
+      snapshot: (step, last) => {
+        if (rank === 0) this.#snapshot(generation, step, lanes, last);
       },
       diagnose: (step, sums) =>
         diagnose({
@@ -295,26 +325,50 @@ export class WorkerSession {
     });
   }
 
-  /** Copies the state now and sends it piece by piece, one snapshot after another. */
-  #snapshot(generation: number, step: number, lanes: LanePool): void {
+  /**
+   * Copies the state now and sends it piece by piece. A snapshot that comes while the one before is still on its way is
+   * left out (the end of a run waits for its turn): there are never more than two copies of the state.
+   */
+  #snapshot(generation: number, step: number, lanes: LanePool, isLast: boolean): void {
     const { layout } = this.#prepared!.run;
-    const { link } = this.#options;
+    if (this.#snapshotInFlight && !isLast) return;
     const copies = stateVectors(lanes.memory, layout).map(({ name, floats }) => ({
-      section: name,
-      bytes: new Uint8Array(floats.slice().buffer as ArrayBuffer),
+      name,
+      floats: floats.slice(),
     }));
-    this.#snapshots = this.#snapshots.then(async () => {
-      for (const { section, bytes } of copies) {
-        const total = bytes.length;
-        await sendPieces(
-          bytes,
-          (offset, piece) =>
-            link.send({ type: 'statePiece', generation, step, section, offset, total, bytes: piece }),
-          () => link.drained(),
-        );
-      }
-    });
+    const bad = tensorNotFinite(copies, layout);
+    if (bad !== null) {
+      throw new LockstepError(
+        'LOCKSTEP_NOT_FINITE',
+        `after step ${step} ${bad} is not finite, so no checkpoint of it is kept; the one before stays. ` +
+          'Try a smaller learning rate or clipNorm',
+      );
+    }
+    this.#snapshotInFlight = true;
+    this.#snapshots = this.#snapshots
+      .then(() => this.#sendSnapshot(generation, step, copies))
+      .finally(() => {
+        this.#snapshotInFlight = false;
+      });
     this.#background(this.#snapshots);
+  }
+
+  async #sendSnapshot(
+    generation: number,
+    step: number,
+    copies: readonly { readonly name: string; readonly floats: Float32Array }[],
+  ): Promise<void> {
+    const { link } = this.#options;
+    for (const { name: section, floats } of copies) {
+      const bytes = new Uint8Array(floats.buffer, floats.byteOffset, floats.byteLength);
+      const total = bytes.length;
+      await sendPieces(
+        bytes,
+        (offset, piece) =>
+          link.send({ type: 'statePiece', generation, step, section, offset, total, bytes: piece }),
+        () => link.drained(),
+      );
+    }
   }
 
   async #finished(step: number, startStep: number, lanes: LanePool): Promise<void> {
@@ -338,20 +392,5 @@ export class WorkerSession {
     const error = new LockstepError('LOCKSTEP_PEER_LOST', text);
     this.#formed?.steps.abandon();
     this.#failed(error, this.#machine.phase, step);
-  }
-}
-
-function closedText(reason: CloseReason): string {
-  switch (reason.kind) {
-    case 'local':
-      return 'closed here';
-    case 'remote':
-      return reason.text || 'it closed the connection';
-    case 'lost':
-      return reason.message;
-    case 'protocol':
-      return `it sent what it must not: ${reason.error.message}`;
-    default:
-      return reason satisfies never;
   }
 }

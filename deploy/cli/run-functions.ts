@@ -9,7 +9,7 @@ import { Token } from '../../proto/transport/token.ts';
 import type { RunEvent, RunResult } from '../../src/engine/events.ts';
 import { asLockstepError, LockstepError } from '../../src/errors.ts';
 import { joinRun, runInProcess } from '../../worker/run.ts';
-import { startLocalWorkers } from '../launch/local-workers.ts';
+import { type LocalWorkerExit, type LocalWorkers, startLocalWorkers } from '../launch/local-workers.ts';
 import type {
   CoordinatorOptions,
   OnEvent,
@@ -59,31 +59,31 @@ async function trainWithProcesses(options: TrainOptions, session: CoordinatorSes
   const { workers, threads, backend, onEvent } = options;
   const token = Token.generate();
   const listener = await listenForWorkers(session, { host: '127.0.0.1', port: 0, token, insecure: false });
-  const processes = startLocalWorkers({
-    count: workers,
-    joinUrl: `ws://127.0.0.1:${listener.port}`,
-    token: token.reveal(),
-    threads,
-    backend,
-    onLine: (worker, line) => notice(onEvent, `worker ${worker}: ${line}`),
-    onExit: ({ worker, code, signal, lastLine }) => {
-      if (code === 0) return;
-      const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
-      const text = lastLine.replace(/^error: /, '');
-      session.fail(
-        'LOCKSTEP_WORKER_FAILED',
-        `worker process ${worker} ended with ${how}${text && `: ${text}`}`,
-      );
-    },
-  });
+  let processes: LocalWorkers | null = null;
   try {
-    const result = await session.result;
-    await processes.ended;
-    return result;
+    processes = startLocalWorkers({
+      count: workers,
+      joinUrl: `ws://127.0.0.1:${listener.port}`,
+      token: token.reveal(),
+      threads,
+      backend,
+      onLine: (worker, line) => notice(onEvent, `worker ${worker}: ${line}`),
+      onExit: (exit) => {
+        if (exit.code !== 0) session.fail('LOCKSTEP_WORKER_FAILED', describeExit(exit));
+      },
+    });
+    return await session.result;
   } finally {
-    await processes.stop();
+    // Workers that were told of the end go by themselves; stop() gives them time, then ends them.
+    await processes?.stop();
     await listener.close();
   }
+}
+
+function describeExit({ worker, code, signal, lastLine }: LocalWorkerExit): string {
+  const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
+  const text = lastLine.replace(/^error: /, '');
+  return `worker process ${worker} ended with ${how}${text && `: ${text}`}`;
 }
 
 async function serveCoordinator(options: CoordinatorOptions): Promise<RunResult> {
@@ -92,16 +92,13 @@ async function serveCoordinator(options: CoordinatorOptions): Promise<RunResult>
   const token = options.token === undefined ? Token.generate() : parseToken(options.token);
   const listener = await listenForWorkers(session, { ...listen, token, insecure });
   const url = `ws://${listen.host}:${listener.port}`;
-  onEvent({ event: 'listening', url });
-  if (options.token === undefined) {
-    const file = writeToken(out, token);
-    notice(
-      onEvent,
-      `no token was given, so one was made; workers join by: lockstep worker --join ${url} --token-file ${file}`,
-    );
-  }
-  signal.onStop(() => session.stop());
   try {
+    onEvent({ event: 'listening', url });
+    if (options.token === undefined) {
+      const join = `lockstep worker --join ${url} --token-file ${writeToken(out, token)}`;
+      notice(onEvent, `no token was given, so one was made; workers join by: ${join}`);
+    }
+    signal.onStop(() => session.stop());
     return await session.result;
   } finally {
     await listener.close();

@@ -75,3 +75,19 @@ export function memoryPair(): { readonly coordinator: Link<'coordinator'>; reado
   worker.join(coordinator);
   return { coordinator, worker };
 }
+
+/** Why a connection ended, for people: what follows "it is gone: ". */
+export function closeText(reason: CloseReason): string {
+  switch (reason.kind) {
+    case 'local':
+      return 'closed here';
+    case 'remote':
+      return reason.text || 'it closed the connection';
+    case 'lost':
+      return reason.message;
+    case 'protocol':
+      return `it sent what it must not: ${reason.error.message}`;
+    default:
+      return reason satisfies never;
+  }
+}

@@ -41,6 +41,9 @@ export function fuse(
   return fusion.result();
 }
 
+/** So small a rate that what is kept rounds to everything: a threshold in 32 bits could not say that. */
+const keepsAll = (rate: number): boolean => 1 - rate === 1;
+
 class Fuser {
   readonly values: readonly Value[];
   readonly #graph: Graph;
@@ -59,7 +62,7 @@ class Fuser {
     this.#kept = new Set(kept);
     for (const value of this.values) {
       const same =
-        value.op === 'reshape' || (value.op === 'dropout' && (inference || value.attributes.rate === 0));
+        value.op === 'reshape' || (value.op === 'dropout' && (inference || keepsAll(value.attributes.rate)));
       if (same) this.#absorb(value.id, value.operands[0]!);
     }
     this.#users = graph.values.map(() => []);

@@ -110,13 +110,13 @@ export function lowerProgram(work: Work): LoweredProgram {
     step = emitBuckets(step, state.partials, parameters.tensors, buckets, repeat);
   }
   const update = [
-    ...lowered.update,
     ...lowerUpdate({
       ...work,
       declarations: model.parameters,
       tensors: parameters.tensors,
       flatSize: parameters.size,
     }),
+    ...lowered.update,
   ];
   const timeline: Item[] = [...step, { kind: 'guard' }, ...update];
   verifyItems(timeline, 'ordering');

@@ -28,6 +28,7 @@ export function lowerUpdate(input: UpdateInput): Item[] {
       call('squareSums', { blocks, x: part(state.gradient, 0, flatSize, 'gradient'), count: flatSize }),
     );
     items.push(call('clipFactor', { clip, blocks, count, maximum: clipNorm }));
+    items.push({ kind: 'guard' });
   }
   const { kernel, scalars } = updateCall(optimizer);
   const { slots } = optimizerTable[optimizer.type];

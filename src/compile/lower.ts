@@ -144,7 +144,7 @@ const rules: { readonly [K in OpName]: Rule<K> } = {
   reshape: noCode,
   dropout: (value, to) => {
     const keep = 1 - value.attributes.rate;
-    const threshold = Math.floor(keep * 2 ** 32) | 0;
+    const threshold = Math.min(Math.floor(keep * 2 ** 32), 2 ** 32 - 1) | 0;
     to.push('dropout', {
       y: to.at(value.id), x: to.at(value.operands[0]!), size: to.size(value.id),
       layer: value.attributes.layer, threshold, scale: 1 / keep,

@@ -43,7 +43,7 @@ export interface Stretch {
   readonly from: number;
   readonly to: number;
   readonly event: ProgramEvent | null;
-  /** To be run only where every loss of the step, shard by shard, is finite: the update of a worker alone. */
+  /** To be run only where the own shards' losses, and the gradient's norm where it is computed, are finite: the update. */
   readonly guarded: boolean;
 }
 

@@ -53,11 +53,11 @@ export class Lane {
   }
 
   /** Runs a segment; `onEvent` is called in order, while other lanes may already be further on. Returns whether every
-      stretch ran: guarded ones do only where the losses are finite. */
+      stretch ran: guarded ones do only where the own losses, and the gradient's norm where it is computed, are finite. */
   run({ segment, table, gather }: SegmentRun, onEvent: (event: ProgramEvent) => void): boolean {
     if (gather) this.gather(gather, table);
     for (const { from, to, event, guarded } of segment.stretches) {
-      if (guarded && !this.#lossesFinite(table)) return false;
+      if (guarded && !this.#isFinite(table)) return false;
       if (to > from) this.#runner.run(from, to, table);
       if (event) onEvent(event);
     }
@@ -95,7 +95,7 @@ export class Lane {
     }
   }
 
-  #lossesFinite(table: number): boolean {
+  #isFinite(table: number): boolean {
     const { floats, ints } = this.#runner.arena;
     const reports = this.#compiled.reports.length;
     const first = ints[table + fields.results]! + resultsHeader + ints[table + fields.firstShard]! * reports;
@@ -103,6 +103,7 @@ export class Lane {
     for (let shard = 0; shard < shards; shard += 1) {
       if (!Number.isFinite(floats[first + shard * reports]!)) return false;
     }
-    return true;
+    // The norm; 0 where it is not computed, or not yet.
+    return Number.isFinite(floats[ints[table + fields.results]!]!);
   }
 }

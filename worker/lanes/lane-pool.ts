@@ -80,21 +80,22 @@ export class LanePool {
 
   /**
    * Runs a segment on all lanes under step table `slot`. Events come in order, while the lanes may be further on already;
-   * all have come when the promise resolves. Rejects with LockstepError; the pool is of no use then.
+   * all have come when the promise resolves, with whether the guarded part ran. Rejects with LockstepError; the pool is of no use then.
    */
   async run(
     segment: Segment,
     slot: number,
     options: { gather: SplitName | null },
     onEvent: OnEvent = () => {},
-  ): Promise<void> {
+  ): Promise<boolean> {
     const place = this.#places.get(segment);
     assert(place !== undefined, 'the segment is one of this compiled model');
     const events = segment.stretches.flatMap(({ event }) => event ?? []);
     Atomics.store(this.#control, controlWords.eventsPassed, 0);
     const telling = this.#tell(events, onEvent);
+    let reports: LaneReport[];
     try {
-      await this.#onAllLanes({
+      reports = await this.#onAllLanes({
         kind: 'segment',
         ...place,
         table: this.memory.tableAt(slot),
@@ -105,6 +106,7 @@ export class LanePool {
       telling.stop();
     }
     await telling.done;
+    return reports[0]!.applied > 0;
   }
 
   /**

@@ -2,12 +2,12 @@
 // weights before it. So every worker of every cluster names the same shard and the same tensor.
 
 import type { Dataset } from '../../src/data/dataset.ts';
-import { firstNotFinite } from '../../src/engine/diagnose.ts';
+import { type BadTensor, firstNotFinite } from '../../src/engine/diagnose.ts';
 import { EngineMemory } from '../../src/engine/memory.ts';
 import { shardNotFinite } from '../../src/engine/reports.ts';
 import type { StepSchedule } from '../../src/engine/schedule.ts';
 import { LockstepError } from '../../src/errors.ts';
-import type { Backend } from '../../src/kernels/backend.ts';
+import type { Arena, Backend } from '../../src/kernels/backend.ts';
 import { shardStart } from '../../src/numerics/tree.ts';
 import { compileFor, type RunModel, stateVectors } from '../engine.ts';
 
@@ -24,15 +24,26 @@ export interface DiagnoseOptions {
 }
 
 /** The error to end the run with. */
-export function diagnose({
-  run,
-  memory,
-  dataset,
-  schedule,
-  backend,
-  step,
-  sums,
-}: DiagnoseOptions): LockstepError {
+export function diagnose(options: DiagnoseOptions): LockstepError {
+  const { run, schedule, step, sums } = options;
+  const { shards } = run.config;
+  const badLoss = shardNotFinite(sums, shards);
+  const bad = firstBad(options);
+  const ids = schedule.at(step).sampleIds;
+  const sample = bad?.sample ?? null;
+  const shard = sample === null ? badLoss : shardOf(Array.from(ids).indexOf(sample), ids.length, shards);
+  const what = badLoss === null ? "the gradient's norm" : 'the loss';
+  const where = shard === null ? `step ${step}` : `step ${step}, shard ${shard}`;
+  const tensor = bad === null ? what : bad.tensor + (sample === null ? '' : ` (sample ${sample})`);
+  return new LockstepError(
+    'LOCKSTEP_NOT_FINITE',
+    `${what} is not finite in ${where}; the first tensor that went bad is ${tensor}. ` +
+      'The weights are those before this step: try a smaller learning rate or clipNorm, or look at the data',
+  );
+}
+
+/** Null where no tensor is bad, or where there is no memory for the whole step beside the worker's own. */
+function firstBad({ run, memory, dataset, schedule, backend, step }: DiagnoseOptions): BadTensor | null {
   const { shards } = run.config;
   const compiled = compileFor(run, {
     shards,
@@ -41,23 +52,18 @@ export function diagnose({
     boundaries: [0, shards],
     lanes: 1,
   });
-  const whole = new EngineMemory(compiled, backend.createArena(compiled.arenaSize));
+  let arena: Arena;
+  try {
+    arena = backend.createArena(compiled.arenaSize);
+  } catch (error) {
+    if (error instanceof LockstepError && error.code === 'LOCKSTEP_OUT_OF_MEMORY') return null;
+    throw error;
+  }
+  const whole = new EngineMemory(compiled, arena);
   const from = stateVectors(memory, run.layout);
   for (const [i, { floats }] of stateVectors(whole, run.layout).entries()) floats.set(from[i]!.floats);
-  const plan = schedule.at(step);
-  whole.writeStepTable(0, plan);
-  const bad = firstNotFinite(whole, backend, dataset, 0);
-  const sample = bad?.sample ?? null;
-  const shard =
-    sample === null
-      ? shardNotFinite(sums, shards)
-      : shardOf(Array.from(plan.sampleIds).indexOf(sample), plan.sampleIds.length, shards);
-  const tensor = bad === null ? 'the loss' : bad.tensor + (sample === null ? '' : ` (sample ${sample})`);
-  return new LockstepError(
-    'LOCKSTEP_NOT_FINITE',
-    `the loss is not finite in step ${step}, shard ${shard}; the first tensor that went bad is ${tensor}. ` +
-      'The weights are those before this step: try a smaller learning rate or clipNorm, or look at the data',
-  );
+  whole.writeStepTable(0, schedule.at(step));
+  return firstNotFinite(whole, backend, dataset, 0);
 }
 
 function shardOf(row: number, rows: number, shards: number): number {

@@ -15,7 +15,7 @@ export interface StepPlan {
   readonly segments: number;
   readonly updates: number;
   readonly buckets: number;
-  /** Most steps in one task, when alone. */
+  /** Most steps in one task, when alone; fewer where they would take longer than taskSeconds. */
   readonly stepsPerTaskMax: number;
   readonly endStep: number;
   evaluateAfter(step: number): boolean;
@@ -35,7 +35,14 @@ export type StepEvent =
   /** All workers' reports of the step are here. `finite`: every shard's loss is; `stop`: somebody asked to. */
   | { readonly is: 'reportsSwapped'; readonly finite: boolean; readonly stop: boolean }
   /** Alone: `steps` steps were committed; `finite` false: the one after them has a loss that is not finite. */
-  | { readonly is: 'taskDone'; readonly steps: number; readonly finite: boolean }
+  | {
+      readonly is: 'taskDone';
+      readonly steps: number;
+      readonly finite: boolean;
+      readonly secondsPerStep: number;
+    }
+  /** An update segment ran on all lanes; `finite` false: the gradient's norm is not, and nothing was applied. */
+  | { readonly is: 'updated'; readonly finite: boolean }
   | { readonly is: 'evaluated' }
   | { readonly is: 'stop' };
 
@@ -49,10 +56,14 @@ export type StepEffect =
   /** The step is committed: tell it. */
   | { readonly do: 'report'; readonly step: number }
   | { readonly do: 'evaluate'; readonly step: number }
-  | { readonly do: 'snapshot'; readonly step: number }
+  /** `last`: nothing comes after it. */
+  | { readonly do: 'snapshot'; readonly step: number; readonly last: boolean }
   /** A shard's loss of this step is not finite; the weights are those before it. */
   | { readonly do: 'diagnose'; readonly step: number }
   | { readonly do: 'finish'; readonly step: number };
+
+/** A stop is heard of, and progress told, after about this long. */
+export const taskSeconds = 0.2;
 
 type Phase = 'idle' | 'segments' | 'settling' | 'updating' | 'task' | 'evaluating' | 'over';
 
@@ -66,6 +77,8 @@ export class StepMachine {
   #segmentRan = false;
   #exchangesOpen = 0;
   #bucketsReduced = 0;
+  /** As many as are known to be short; one until something is known. */
+  #stepsPerTask = 1;
   #reports: { readonly finite: boolean; readonly stop: boolean } | null = null;
   #stopRequested = false;
   /** Agreed: this step is the last. */
@@ -95,7 +108,7 @@ export class StepMachine {
         this.#stopRequested = true;
         return [];
       case 'segmentDone':
-        return this.#phase === 'updating' ? this.#updateDone() : this.#segmentDone();
+        return this.#segmentDone();
       case 'exchangeReady':
         this.#require('segments', event.is);
         this.#exchangesOpen += 1;
@@ -115,7 +128,12 @@ export class StepMachine {
         this.#reports = event;
         return this.#settle();
       case 'taskDone':
+        this.#require('task', event.is);
+        this.#stepsPerTask = Math.floor(taskSeconds / Math.max(event.secondsPerStep, 1e-6));
         return this.#taskDone(event.steps, event.finite);
+      case 'updated':
+        this.#require('updating', event.is);
+        return event.finite ? this.#updateDone() : this.#becomeDiagnosing();
       case 'evaluated':
         this.#require('evaluating', event.is);
         return this.#afterEvaluation();
@@ -158,10 +176,7 @@ export class StepMachine {
   /** Goes on to the update once all of the gradient and all reports are here. */
   #settle(): StepEffect[] {
     if (this.#phase !== 'settling' || this.#reports === null) return [];
-    if (!this.#reports.finite) {
-      this.#phase = 'over';
-      return [{ do: 'diagnose', step: this.#step }];
-    }
+    if (!this.#reports.finite) return this.#becomeDiagnosing();
     if (this.#bucketsReduced < this.#plan.buckets) return [];
     this.#stopping = this.#reports.stop;
     this.#phase = 'updating';
@@ -180,16 +195,16 @@ export class StepMachine {
   /** As many steps as there are up to the next one after which something is due. */
   #beginTask(): StepEffect[] {
     this.#phase = 'task';
-    const { endStep, stepsPerTaskMax } = this.#plan;
+    const { endStep } = this.#plan;
+    const most = Math.max(1, Math.min(this.#stepsPerTask, this.#plan.stepsPerTaskMax));
     let last = this.#step;
     const due = (step: number): boolean =>
       step >= endStep || this.#plan.evaluateAfter(step) || this.#plan.checkpointAfter(step);
-    while (!due(last) && last - this.#step + 1 < stepsPerTaskMax) last += 1;
+    while (!due(last) && last - this.#step + 1 < most) last += 1;
     return [{ do: 'runTask', step: this.#step, steps: last - this.#step + 1 }];
   }
 
   #taskDone(steps: number, finite: boolean): StepEffect[] {
-    this.#require('task', 'taskDone');
     const reports = Array.from(
       { length: steps },
       (_, i): StepEffect => ({
@@ -198,10 +213,7 @@ export class StepMachine {
       }),
     );
     this.#step += steps;
-    if (!finite) {
-      this.#phase = 'over';
-      return [...reports, { do: 'diagnose', step: this.#step }];
-    }
+    if (!finite) return [...reports, ...this.#becomeDiagnosing()];
     this.#step -= 1;
     this.#stopping = this.#stopRequested;
     return [...reports, ...this.#committed()];
@@ -217,10 +229,16 @@ export class StepMachine {
   #afterEvaluation(): StepEffect[] {
     const last = this.#stopping || this.#step >= this.#plan.endStep;
     const effects: StepEffect[] = [];
-    if (last || this.#plan.checkpointAfter(this.#step)) effects.push({ do: 'snapshot', step: this.#step });
+    if (last || this.#plan.checkpointAfter(this.#step))
+      effects.push({ do: 'snapshot', step: this.#step, last });
     if (last) return [...effects, ...this.#becomeOver(this.#step)];
     this.#step += 1;
     return [...effects, ...this.#beginStep()];
+  }
+
+  #becomeDiagnosing(): StepEffect[] {
+    this.#phase = 'over';
+    return [{ do: 'diagnose', step: this.#step }];
   }
 
   #becomeOver(step: number): StepEffect[] {

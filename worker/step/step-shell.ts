@@ -23,7 +23,7 @@ export interface StepShellOptions {
   readonly isReporter: boolean;
   readonly send: (message: MessageFrom<'worker'>) => void;
   /** Copies the state and sends it on; training goes on meanwhile. */
-  readonly snapshot: (step: number) => void;
+  readonly snapshot: (step: number, last: boolean) => void;
   /** Names what went bad in this step; the weights are those before it. */
   readonly diagnose: (step: number, sums: Float32Array) => LockstepError;
   readonly onFinished: (step: number) => void;
@@ -117,7 +117,7 @@ export class StepShell {
         this.#await(this.#evaluate(effect.step));
         return;
       case 'snapshot':
-        snapshot(effect.step);
+        snapshot(effect.step, effect.last);
         return;
       case 'diagnose':
         this.#fail(this.#options.diagnose(effect.step, this.#sums.at(-1)!));
@@ -162,13 +162,9 @@ export class StepShell {
   }
 
   async #runUpdate(segment: number): Promise<StepEvent> {
-    await this.#options.lanes.run(
-      this.#memory.compiled.update[segment]!,
-      0,
-      { gather: null },
-      () => undefined,
-    );
-    return { is: 'segmentDone' };
+    const { lanes } = this.#options;
+    const finite = await lanes.run(this.#memory.compiled.update[segment]!, 0, { gather: null });
+    return { is: 'updated', finite };
   }
 
   async #runTask(step: number, steps: number): Promise<StepEvent> {
@@ -179,7 +175,7 @@ export class StepShell {
     this.#sums = Array.from({ length: finite ? steps : done + 1 }, (_, i) => this.#memory.readReports(i));
     this.#firstSums = step;
     this.#measure(Math.max(1, done));
-    return { is: 'taskDone', steps: done, finite };
+    return { is: 'taskDone', steps: done, finite, secondsPerStep: this.#secondsPerStep };
   }
 
   /** `steps` steps were done since the last time. */
@@ -215,7 +211,7 @@ export class StepShell {
     const sums = new Float32Array(plans.length * size);
     for (const [i, plan] of plans.entries()) {
       this.#memory.writeStepTable(0, plan);
-      await lanes.run(compiled.evaluate, 0, { gather: 'test' }, () => undefined);
+      await lanes.run(compiled.evaluate, 0, { gather: 'test' });
       sums.set(this.#memory.readReports(0).subarray(firstShard * reports, endShard * reports), i * size);
     }
     send({ type: 'evaluation', generation, step, firstShard, sums: new Uint8Array(sums.buffer) });

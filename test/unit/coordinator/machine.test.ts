@@ -8,6 +8,8 @@ const facts: RunFacts = {
   runId: 'run',
   workersWanted: 2,
   shards: 8,
+  reports: 2,
+  evaluationBatches: 3,
   packageVersion: '1.0.0',
   protocolVersion: 1,
   startStep: 0,
@@ -186,6 +188,45 @@ describe('the end', () => {
   it('hands the stop to every member', () => {
     started();
     expect(sent(machine.handle({ is: 'stop' }))).toEqual(['stop to 1', 'stop to 2']);
+  });
+
+  it('refuses surplus workers when the membership is formed, and lets their troubles be theirs', () => {
+    for (const connection of [1, 2, 3]) join(connection);
+    say(1, { type: 'ready', generation: 0 });
+    const formed = say(2, { type: 'ready', generation: 0 });
+    expect(sent(formed)).toContain('refused to 3');
+    const trouble: MessageOf<'failure'> = {
+      type: 'failure',
+      code: 'LOCKSTEP_OUT_OF_MEMORY',
+      message: 'too small',
+      generation: 0,
+      step: 0,
+      phase: 'loading',
+    };
+    expect(say(3, trouble)).toEqual([]);
+  });
+
+  it('forgets the numerics of a worker that left before the start', () => {
+    join(1, hello('w1', { fingerprint: 'b'.repeat(64) }));
+    machine.handle({ is: 'closed', connection: 1, why: 'x' });
+    expect(sent(join(2))).toEqual(['welcome']);
+  });
+
+  it('puts an evaluation together from one part of each member', () => {
+    started();
+    const part = (firstShard: number): MessageOf<'evaluation'> => ({
+      type: 'evaluation',
+      generation: 1,
+      step: 5,
+      firstShard,
+      sums: new Uint8Array(3 * 4 * 2 * 4),
+    });
+    expect(say(2, part(4))).toEqual([]);
+    expect(say(2, part(4))).toEqual([]);
+    expect(say(1, part(0))).toMatchObject([
+      { do: 'evaluation', step: 5, parts: [{ firstShard: 0 }, { firstShard: 4 }] },
+    ]);
+    expect(say(1, part(4)).at(-1)).toMatchObject({ do: 'fail', code: 'LOCKSTEP_PROTOCOL' });
   });
 
   it('drops what belongs to another generation', () => {

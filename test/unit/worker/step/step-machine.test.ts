@@ -66,14 +66,14 @@ describe('with peers', () => {
       'swapReports 1',
     ]);
     expect(play(machine, [{ is: 'reportsSwapped', finite: true, stop: false }])).toEqual(['runUpdate 1.0']);
-    expect(play(machine, [{ is: 'segmentDone' }])).toEqual(['report 1', 'runSegment 2.0']);
+    expect(play(machine, [{ is: 'updated', finite: true }])).toEqual(['report 1', 'runSegment 2.0']);
   });
 
   it('evaluates, keeps a snapshot and finishes at the end', () => {
     const machine = new StepMachine(withPeers, 1);
     play(machine, [{ is: 'begin' }, { is: 'exchangeReady', exchange: 0 }, ...settled]);
     play(machine, [{ is: 'reportsSwapped', finite: true, stop: false }]);
-    expect(play(machine, [{ is: 'segmentDone' }])).toEqual(['report 2', 'evaluate 2']);
+    expect(play(machine, [{ is: 'updated', finite: true }])).toEqual(['report 2', 'evaluate 2']);
     expect(play(machine, [{ is: 'evaluated' }])).toEqual(['snapshot 2', 'finish 2']);
   });
 
@@ -81,7 +81,7 @@ describe('with peers', () => {
     const machine = new StepMachine({ ...withPeers, endStep: 9 }, 0);
     play(machine, [{ is: 'begin' }, { is: 'stop' }, { is: 'exchangeReady', exchange: 0 }, ...settled]);
     play(machine, [{ is: 'reportsSwapped', finite: true, stop: true }]);
-    expect(play(machine, [{ is: 'segmentDone' }])).toEqual(['report 1', 'snapshot 1', 'finish 1']);
+    expect(play(machine, [{ is: 'updated', finite: true }])).toEqual(['report 1', 'snapshot 1', 'finish 1']);
   });
 
   it('does not update where a loss is not finite', () => {
@@ -89,6 +89,13 @@ describe('with peers', () => {
     play(machine, [{ is: 'begin' }, { is: 'exchangeReady', exchange: 0 }, ...settled]);
     expect(play(machine, [{ is: 'reportsSwapped', finite: false, stop: false }])).toEqual(['diagnose 1']);
     expect(machine.phase).toBe('over');
+  });
+
+  it('names the step whose gradient has a norm that is not finite', () => {
+    const machine = new StepMachine(withPeers, 0);
+    play(machine, [{ is: 'begin' }, { is: 'exchangeReady', exchange: 0 }, ...settled]);
+    play(machine, [{ is: 'reportsSwapped', finite: true, stop: false }]);
+    expect(play(machine, [{ is: 'updated', finite: false }])).toEqual(['diagnose 1']);
   });
 
   it('updates once, in whatever order buckets and reports arrive', () => {
@@ -120,35 +127,41 @@ describe('with peers', () => {
 });
 
 describe('alone', () => {
-  it('runs many steps a task, up to the next evaluation', () => {
+  const done = (steps: number, secondsPerStep = 0.001, finite = true): StepEvent => ({
+    is: 'taskDone',
+    steps,
+    finite,
+    secondsPerStep,
+  });
+
+  it('runs one step, then many a task, up to the next evaluation', () => {
     const machine = new StepMachine(alone, 0);
-    expect(play(machine, [{ is: 'begin' }])).toEqual(['runTask 1+16']);
-    const after16 = play(machine, [{ is: 'taskDone', steps: 16, finite: true }]);
-    expect(after16).toHaveLength(17);
-    expect(after16.at(0)).toBe('report 1');
-    expect(after16.at(-1)).toBe('runTask 17+4');
-    const after20 = play(machine, [{ is: 'taskDone', steps: 4, finite: true }]);
-    expect(after20.at(-1)).toBe('evaluate 20');
+    expect(play(machine, [{ is: 'begin' }])).toEqual(['runTask 1+1']);
+    expect(play(machine, [done(1)])).toEqual(['report 1', 'runTask 2+16']);
+    const after17 = play(machine, [done(16)]);
+    expect(after17).toHaveLength(17);
+    expect(after17.at(0)).toBe('report 2');
+    expect(after17.at(-1)).toBe('runTask 18+3');
+    expect(play(machine, [done(3)]).at(-1)).toBe('evaluate 20');
     expect(play(machine, [{ is: 'evaluated' }])).toEqual(['runTask 21+16']);
+  });
+
+  it('keeps a task of long steps short', () => {
+    const machine = new StepMachine(alone, 0);
+    play(machine, [{ is: 'begin' }]);
+    expect(play(machine, [done(1, 0.06)]).at(-1)).toBe('runTask 2+3');
+    expect(play(machine, [done(3, 5)]).at(-1)).toBe('runTask 5+1');
   });
 
   it('stops after the task in flight', () => {
     const machine = new StepMachine(alone, 0);
-    play(machine, [{ is: 'begin' }, { is: 'stop' }]);
-    expect(play(machine, [{ is: 'taskDone', steps: 16, finite: true }]).slice(-2)).toEqual([
-      'snapshot 16',
-      'finish 16',
-    ]);
+    play(machine, [{ is: 'begin' }, done(1), { is: 'stop' }]);
+    expect(play(machine, [done(16)]).slice(-2)).toEqual(['snapshot 17', 'finish 17']);
   });
 
   it('names the step after the last good one', () => {
     const machine = new StepMachine(alone, 0);
-    play(machine, [{ is: 'begin' }]);
-    expect(play(machine, [{ is: 'taskDone', steps: 3, finite: false }])).toEqual([
-      'report 1',
-      'report 2',
-      'report 3',
-      'diagnose 4',
-    ]);
+    play(machine, [{ is: 'begin' }, done(1)]);
+    expect(play(machine, [done(2, 0.001, false)])).toEqual(['report 2', 'report 3', 'diagnose 4']);
   });
 });
