@@ -93,6 +93,24 @@ describe('a compiled program', () => {
   });
 });
 
+describe('dropout', () => {
+  const callsAt = (rate: number) => {
+    const layers = [{ type: 'dense', units: 16 }, { type: 'dropout', rate }, { type: 'dense', units: 3 }] as const; // biome-ignore format: a network
+    const { step } = compile({ ...mlp, model: { input: [72], layers: [...layers] } }, alone(1));
+    return step.flatMap((item) => (item.kind === 'kernel' && item.kernel === 'dropout' ? [item.args] : []));
+  };
+
+  it('keeps by a threshold in 32 bits, forward and backward', () => {
+    expect(callsAt(0.25)).toMatchObject([1, 2].map(() => ({ threshold: 0xc0000000 | 0, scale: 4 / 3 })));
+    expect(callsAt(1e-12).map(({ threshold }) => threshold)).toEqual([-1, -1]);
+  });
+
+  it('of a rate that rounds to nothing drops nothing', () => {
+    expect(callsAt(1e-20)).toEqual([]);
+    expect(callsAt(0)).toEqual([]);
+  });
+});
+
 describe.each(jobs)('every plan of the %s', (_, job) => {
   it.each(worlds)('keeps buffers that are alive at once apart, in $boundaries with $lanes lanes', (world) => {
     const { step, update, evaluate, places } = compile(job, world);
