@@ -27,7 +27,7 @@ export interface BuildOptions {
   readonly metrics?: readonly MetricName[];
   /** Numbers in a target, where the data is known: checked against the output. */
   readonly targetSize?: number;
-  /** Classes of the data, 0 where its targets are values; checked against the output. */
+  /** Classes of the data, 0 where its targets are values; the output may have more, never fewer. */
   readonly classes?: number;
 }
 

@@ -94,7 +94,8 @@ function checkData(outputSize: number, { lastLayer, loss, classes, targetSize }:
         `loss: ${loss} needs class indices as targets, but the data's targets are values; set data.classes`,
       );
     }
-    if (classes !== undefined && classes !== outputSize) {
+    // More outputs than classes are allowed: a data set may lack the highest of its labels.
+    if (classes !== undefined && classes > outputSize) {
       invalid(
         `model.layers: ${lastLayer} gives ${outputSize} outputs, but the data has ${classes} classes; give it ${classes} units`,
       );

@@ -103,6 +103,10 @@ describe('buildModel', () => {
     expect(build([4], [dense(3)], regression).targetSize).toBe(3);
   });
 
+  it('has outputs to spare where the data lacks its highest labels', () => {
+    expect(build([4], [dense(10)], { ...classification, classes: 9 }).outputSize).toBe(10);
+  });
+
   it('reports the loss first, then the metrics as asked', () => {
     const { graph } = build([4], [dense(3)], { ...regression, metrics: ['meanAbsoluteError'] });
     expect(graph.reports.map(({ name }) => name)).toEqual(['loss', 'meanAbsoluteError']);
@@ -186,6 +190,11 @@ const mistakes: readonly (readonly [string, () => unknown, readonly string[]])[]
     'fewer outputs than classes',
     () => build([4], [dense(5)], { ...classification, classes: 10 }),
     ['"dense1"', '5 outputs', '10 classes', '10 units'],
+  ],
+  [
+    'one class too many',
+    () => build([4], [dense(9)], { ...classification, classes: 10 }),
+    ['"dense1"', '9 outputs', '10 classes', '10 units'],
   ],
   [
     'classes of data with values',
