@@ -3,7 +3,11 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Backend } from '../../../../src/kernels/backend.ts';
 import { encodeInstruction } from '../../../../src/kernels/kernel-list.ts';
-import { nativeBackend } from '../../../../src/kernels/native/backend.ts';
+import {
+  type InstructionSet,
+  instructionSets,
+  nativeBackend,
+} from '../../../../src/kernels/native/backend.ts';
 
 function load(): { backend: Backend | null; reason: string } {
   try {
@@ -15,13 +19,22 @@ function load(): { backend: Backend | null; reason: string } {
 
 const { backend, reason } = load();
 
+function isHere(isa: InstructionSet): boolean {
+  try {
+    return nativeBackend(isa).variant === isa;
+  } catch {
+    return false;
+  }
+}
+
 describe.skipIf(!backend)(`native backend${reason && ` (skipped: ${reason})`}`, () => {
   afterEach(() => {
     delete process.env.LOCKSTEP_ISA;
   });
 
   it('takes the widest instruction set, and the one that LOCKSTEP_ISA names', () => {
-    expect(backend?.variant).not.toBe('portable');
+    const there = instructionSets.filter((isa) => isHere(isa));
+    expect(backend?.variant).toBe(there[0]);
     process.env.LOCKSTEP_ISA = 'portable';
     expect(nativeBackend().variant).toBe('portable');
   });
