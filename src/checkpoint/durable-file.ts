@@ -2,7 +2,7 @@
 // fsync, rename, fsync of the directory. A failed fsync ends the write and is never retried: after it, nobody knows what
 // is on the disk.
 
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { LockstepError } from '../errors.ts';
 
@@ -16,12 +16,14 @@ const remedies: Readonly<Record<string, string>> = {
   EEXIST: 'a file is where a directory is needed; name another place with --out',
 };
 
-function cannotWrite(path: string, error: unknown): LockstepError {
+function cannotBe(done: string, path: string, error: unknown): LockstepError {
   const code = (error as NodeJS.ErrnoException).code ?? String(error);
-  return new LockstepError('LOCKSTEP_FILE_SYSTEM', `${path}: cannot be written: ${remedies[code] ?? code}`, {
+  return new LockstepError('LOCKSTEP_FILE_SYSTEM', `${path}: cannot be ${done}: ${remedies[code] ?? code}`, {
     cause: error,
   });
 }
+
+const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT';
 
 /** Name of a file while it is being written; a crash may leave one behind. */
 export const temporaryPattern = /\.\d+\.tmp$/;
@@ -41,7 +43,7 @@ export async function writeDurably(path: string, bytes: Uint8Array): Promise<voi
     await syncDirectory(dirname(path));
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
-    throw cannotWrite(path, error);
+    throw cannotBe('written', path, error);
   }
 }
 
@@ -51,7 +53,26 @@ export async function makeDirectory(path: string): Promise<void> {
     const first = await mkdir(path, { recursive: true });
     if (first !== undefined) await syncDirectory(dirname(first));
   } catch (error) {
-    throw cannotWrite(path, error);
+    throw cannotBe('written', path, error);
+  }
+}
+
+/** A file that is gone already is no error. @throws LockstepError LOCKSTEP_FILE_SYSTEM */
+export async function removeFile(path: string): Promise<void> {
+  try {
+    await rm(path);
+  } catch (error) {
+    if (!isMissing(error)) throw cannotBe('removed', path, error);
+  }
+}
+
+/** Names in a directory, none where it is gone. @throws LockstepError LOCKSTEP_FILE_SYSTEM */
+export async function namesIn(path: string): Promise<string[]> {
+  try {
+    return await readdir(path);
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw cannotBe('read', path, error);
   }
 }
 

@@ -2,11 +2,11 @@
 // SHA-256. The .json is written last: a checkpoint without one never came to its end.
 
 import { createHash } from 'node:crypto';
-import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { LockstepError } from '../errors.ts';
-import { makeDirectory, temporaryPattern, writeDurably } from './durable-file.ts';
+import { makeDirectory, namesIn, removeFile, temporaryPattern, writeDurably } from './durable-file.ts';
 import { decodeSafetensors, encodeSafetensors } from './safetensors.ts';
 import { type Checkpoint, checkpointOfTensors, tensorsOfCheckpoint } from './state.ts';
 import { weightsSha256 } from './weights-hash.ts';
@@ -191,10 +191,10 @@ async function prune(place: string, newest: number, keep: number): Promise<void>
   const listed = await checkpointsIn(place);
   const stay = new Set(listed.filter(({ step }) => step <= newest).slice(0, Math.max(1, keep)));
   for (const { path } of listed.filter((one) => !stay.has(one))) {
-    await rm(sidecarOf(path), { force: true });
-    await rm(path, { force: true });
+    await removeFile(sidecarOf(path));
+    await removeFile(path);
   }
-  for (const name of await readdir(place)) {
-    if (temporaryPattern.test(name)) await rm(join(place, name), { force: true });
+  for (const name of await namesIn(place)) {
+    if (temporaryPattern.test(name)) await removeFile(join(place, name));
   }
 }
