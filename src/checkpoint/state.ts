@@ -15,6 +15,8 @@ export interface Checkpoint {
   readonly config: unknown;
   /** Numerics fingerprint of the kernels that computed it. */
   readonly fingerprint: string;
+  /** SHA-256 of the data set it was trained on, as the data set names itself. */
+  readonly datasetSha256: string;
   /** In the model's own order, as are statistics and each slot. */
   readonly parameters: readonly NamedTensor[];
   readonly statistics: readonly NamedTensor[];
@@ -40,6 +42,7 @@ const metadataSchema = z.object({
   seed: count,
   config: z.string(),
   fingerprint: z.string(),
+  datasetSha256: sha256,
   metrics: z.string(),
   previousSha256: z.union([z.literal(''), sha256]),
   /** How many of the file's tensors, in their order, are parameters, then statistics; the slots follow. */
@@ -66,6 +69,7 @@ export function tensorsOfCheckpoint(checkpoint: Checkpoint): TensorFile {
     seed: String(checkpoint.seed),
     config: JSON.stringify(checkpoint.config),
     fingerprint: checkpoint.fingerprint,
+    datasetSha256: checkpoint.datasetSha256,
     metrics: JSON.stringify(Object.fromEntries(finite)),
     previousSha256: checkpoint.previousSha256 ?? '',
     parameters: String(parameters.length),
@@ -86,7 +90,7 @@ export function checkpointOfTensors({ tensors, metadata }: TensorFile): Checkpoi
     throw invalid(`a checkpoint of format version ${metadata.version}; this program reads ${version}`);
   const parsed = metadataSchema.safeParse(metadata);
   if (!parsed.success) throw invalid(`its metadata lacks a valid ${String(parsed.error.issues[0]?.path[0])}`);
-  const { step, seed, fingerprint, previousSha256, ...rest } = parsed.data;
+  const { step, seed, fingerprint, datasetSha256, previousSha256, ...rest } = parsed.data;
   const firstSlot = rest.parameters + rest.statistics;
   if (tensors.length !== firstSlot + rest.slots * rest.parameters) {
     throw invalid(`has ${tensors.length} tensors, not the number that its metadata says`);
@@ -99,6 +103,7 @@ export function checkpointOfTensors({ tensors, metadata }: TensorFile): Checkpoi
     seed,
     config: jsonOf(rest.config, 'config'),
     fingerprint,
+    datasetSha256,
     parameters,
     statistics: tensors.slice(rest.parameters, firstSlot),
     slots: Array.from({ length: rest.slots }, (_, slot) =>

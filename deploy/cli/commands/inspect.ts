@@ -84,6 +84,7 @@ async function inspectCheckpoint(context: Context, target: string): Promise<Insp
     metrics: checkpoint.metrics,
     weightsSha256: weightsSha256(checkpoint.parameters, checkpoint.statistics),
     fingerprint: checkpoint.fingerprint,
+    datasetSha256: checkpoint.datasetSha256,
     previousSha256: checkpoint.previousSha256,
     ...factsOf(config),
     ...countsOf(tensors),

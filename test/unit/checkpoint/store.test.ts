@@ -1,7 +1,15 @@
 // Checkpoints on disk: the newest that verifies is loaded, bad ones are named, old ones go, failures leave what was there.
 
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -33,6 +41,7 @@ function checkpointAt(step: number): Checkpoint {
     seed: 7,
     config: { name: 'net', batch: 4 },
     fingerprint: 'f'.repeat(64),
+    datasetSha256: 'd'.repeat(64),
     parameters: [tensor('dense1.weight', step, 2, -0), tensor('dense1.bias', 0.1)],
     statistics: [tensor('norm1.runningMean', 5)],
     slots: [
@@ -91,6 +100,16 @@ test('the last three stay, unless said otherwise; leftovers of a crash go', asyn
   writeFileSync(join(run, 'checkpoints', 'step-000005.safetensors.1.tmp'), 'half');
   await writeCheckpoint(run, checkpointAt(6), { keep: 1 });
   expect(files()).toEqual(['step-000006.json', 'step-000006.safetensors']);
+});
+
+test('an old checkpoint that cannot be removed is named, and the new one is there', async () => {
+  const stuck = join(run, 'checkpoints', 'step-000009.safetensors');
+  mkdirSync(stuck, { recursive: true });
+  await expect(writeCheckpoint(run, checkpointAt(1))).rejects.toMatchObject({
+    code: 'LOCKSTEP_FILE_SYSTEM',
+    message: expect.stringContaining(`${stuck}: cannot be removed: `),
+  });
+  expect(await readCheckpoint(join(run, 'checkpoints', 'step-000001.safetensors'))).toEqual(checkpointAt(1));
 });
 
 test('going on from an earlier step removes the later ones: their history was abandoned', async () => {
@@ -158,6 +177,7 @@ test('a place that cannot be written is one clear line, and nothing is lost', as
 test.each([
   [{ version: '2' }, 'a checkpoint of format version 2; this program reads 1'],
   [{ step: '-1' }, 'its metadata lacks a valid step'],
+  [{ datasetSha256: 'other' }, 'its metadata lacks a valid datasetSha256'],
   [{ config: '{' }, 'its metadata lacks a valid config'],
   [{ metrics: '{"a":"b"}' }, 'its metadata lacks a valid metrics'],
   [{ slots: '3' }, 'has 7 tensors, not the number that its metadata says'],
