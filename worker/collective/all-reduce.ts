@@ -1,12 +1,9 @@
-// All-reduce of gradient buckets over a full mesh, as a machine without sockets: own nodes become ready, messages come in,
-// messages go out through `send`, and onReduced tells when a bucket of the gradient is whole.
-//
-// Every owner of a chunk gets the others' nodes of it piece by piece, adds each piece in the fixed tree as soon as all
-// its nodes are here, and sends the sum to all. Nothing depends on the order of arrival. What is sent is memory of the
-// arena, not a copy. That is safe because a worker begins the next step's round of a bucket only when it has the sums of
-// this one, and nobody can send a sum before it has received what it is made of. Where nothing that comes back shows that
-// it has arrived, a bucket waits until its bytes have left (direct buckets), or they are copied (sums for workers without
-// nodes).
+// All-reduce of gradient buckets over a full mesh, as a machine without sockets: own nodes become ready, messages come in
+// and go out. The owner of a chunk gets the others' nodes of it piece by piece, adds a piece in the fixed tree as soon as
+// all its nodes are here, and sends the sum to all; nothing depends on the order of arrival. What is sent is the arena's
+// memory, not a copy: a worker begins a bucket's next round only when it has this one's sums, and nobody can send a sum
+// before it has received what it is made of. Where nothing that comes back shows that it has arrived, a bucket waits
+// until its bytes have left (direct buckets), or they are copied (sums for workers without nodes).
 
 import { ProtocolError } from '../../proto/error.ts';
 import type { MessageOf } from '../../proto/messages.ts';
@@ -23,6 +20,7 @@ import {
   type Range,
 } from './chunks.ts';
 import { alignedFloats, bytesOf, equalBytes, FloatPool } from './floats.ts';
+import { Round } from './round.ts';
 import type { World } from './world.ts';
 
 export type ReduceMessage = MessageOf<'partial'> | MessageOf<'sum'>;
@@ -42,46 +40,6 @@ export interface AllReduceOptions {
   /** Data is the concatenation of `parts`; `onLeft` is called when they may change. */
   send(rank: number, head: ReduceHead, parts: readonly Uint8Array[], onLeft?: () => void): void;
   onReduced(step: number, bucket: number): void;
-}
-
-/** One bucket in one step. */
-class Round {
-  step = 0;
-  ownReady = false;
-  piecesLeft = 0;
-  sumsLeft = 0;
-  /** Direct: messages that have not left yet. */
-  leaving = 0;
-  /** By own piece: ranks whose nodes are missing, the own one counted. */
-  readonly missing: Int32Array;
-  /** [own piece][rank]: nodes that wait to be added. */
-  readonly received: (Float32Array | null)[];
-  /** [rank][its piece]: sums that came. */
-  readonly sumsSeen: readonly Uint8Array[];
-  /** Sums that came before the own nodes were ready, when the gradient was still in use. */
-  readonly early: { readonly rank: number; readonly message: MessageOf<'sum'> }[] = [];
-
-  constructor(plan: BucketPlan, world: World) {
-    const pieces = pieceCount(plan.owned[world.rank]!, plan.pieceFloats);
-    this.missing = new Int32Array(pieces);
-    this.received = new Array<Float32Array | null>(pieces * world.size).fill(null);
-    this.sumsSeen = plan.owned.map((range, rank) => {
-      const none = plan.direct || rank === world.rank;
-      return new Uint8Array(none ? 0 : pieceCount(range, plan.pieceFloats));
-    });
-  }
-
-  begin(step: number, contributors: number): void {
-    this.step = step;
-    this.ownReady = false;
-    this.missing.fill(contributors);
-    this.piecesLeft = this.missing.length;
-    this.sumsLeft = 0;
-    for (const seen of this.sumsSeen) {
-      seen.fill(0);
-      this.sumsLeft += seen.length;
-    }
-  }
 }
 
 interface BucketState {

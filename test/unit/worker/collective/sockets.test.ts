@@ -2,6 +2,7 @@
 
 import { afterEach, describe, expect, it } from 'vitest';
 import { measureAllReduce } from '../../../../bench/all-reduce/bench.ts';
+import type { MessageOf } from '../../../../proto/messages.ts';
 import { Token } from '../../../../proto/transport/token.ts';
 import { wholeNodes } from '../../../../src/numerics/tree.ts';
 import { deferred } from '../../../../src/platform/deferred.ts';
@@ -26,16 +27,94 @@ interface Node {
   step(step: number): Promise<Uint8Array>;
 }
 
+const floats = 50_000;
+const buckets = [
+  { from: 0, to: 100 },
+  { from: 100, to: floats },
+];
+
+interface Joining {
+  readonly boundaries: readonly number[];
+  readonly members: MessageOf<'membership'>['members'];
+  readonly token: Token;
+  readonly listener: PeerListener;
+  readonly rank: number;
+  readonly delivery: Delivery;
+}
+
+async function join({ boundaries, members, token, listener, rank, delivery }: Joining): Promise<Node> {
+  const world = worldOf(rank, boundaries);
+  const partials = Array.from({ length: world.nodes[rank]! }, sharedVector);
+  const gradient = sharedVector();
+  let open = 0;
+  let reduced = deferred<void>();
+  let machine: AllReduce | null = null;
+  const mesh = await Mesh.form({
+    listener,
+    membership: {
+      type: 'membership',
+      generation: 1,
+      members,
+      rank,
+      startStep: 0,
+      endStep: 9,
+      hasState: true,
+    },
+    runId: 'test',
+    token,
+    signal: new AbortController().signal,
+    handlers: {
+      onMessage: (from, message) => {
+        if (message.type === 'partial' || message.type === 'sum')
+          delivery.deliver(() => machine!.receive(from, message));
+      },
+      openTensor: (from, head, dataBytes) =>
+        delivery === promptDelivery ? machine!.open(from, head, dataBytes) : null,
+      onLost: () => undefined,
+    },
+  });
+  cleanUp.push(() => mesh.close());
+  machine = new AllReduce({
+    world,
+    generation: 1,
+    startStep: 0,
+    buckets,
+    sizes: { pieceFloats: 4096, directBytesMax: 4096 },
+    partials,
+    gradient,
+    arithmetic: { adder: new BlockAdder(world.merges), copy: copyBytes, release: () => undefined },
+    send: (to, head, parts, onLeft) => mesh.connection(to).sendTensor(head, parts, onLeft),
+    onReduced: () => {
+      open -= 1;
+      if (open === 0) reduced.resolve();
+    },
+  });
+  return {
+    async step(step) {
+      wholeNodes(boundaries[rank]!, boundaries[rank + 1]!, boundaries.at(-1)!).forEach(({ lo, hi }, node) => {
+        partials[node]!.set(treeSum(lo, hi, (shard) => shardGradient(shard, step, floats)));
+      });
+      reduced = deferred();
+      open = buckets.length;
+      machine!.ready(step, 1);
+      machine!.ready(step, 0);
+      await reduced.promise;
+      return Uint8Array.from(bytesOf(gradient));
+    },
+  };
+}
+
+function sharedVector(): Float32Array {
+  return new Float32Array(new SharedArrayBuffer(floats * 4));
+}
+
 async function joinMesh(
   boundaries: readonly number[],
-  floats: number,
   deliveryOf: (rank: number) => Delivery,
 ): Promise<Node[]> {
   const token = Token.generate();
-  const size = boundaries.length - 1;
-  const shards = boundaries.at(-1)!;
   const listeners = await Promise.all(
-    Array.from({ length: size }, () => PeerListener.open({ host, port: 0, token, insecure: false })),
+    boundaries.slice(1).map(() => PeerListener.open({ host, port: 0, token, insecure: false })),
   );
   for (const listener of listeners) cleanUp.push(() => listener.close());
   const members = listeners.map(({ port }, rank) => ({
@@ -45,76 +124,10 @@ async function joinMesh(
     firstShard: boundaries[rank]!,
     endShard: boundaries[rank + 1]!,
   }));
-  const buckets = [
-    { from: 0, to: 100 },
-    { from: 100, to: floats },
-  ];
   return Promise.all(
-    listeners.map(async (listener, rank): Promise<Node> => {
-      const world = worldOf(rank, boundaries);
-      const delivery = deliveryOf(rank);
-      const partials = Array.from(
-        { length: world.nodes[rank]! },
-        () => new Float32Array(new SharedArrayBuffer(floats * 4)),
-      );
-      const gradient = new Float32Array(new SharedArrayBuffer(floats * 4));
-      let open = 0;
-      let reduced = deferred<void>();
-      let machine: AllReduce | null = null;
-      const mesh = await Mesh.form({
-        listener,
-        membership: {
-          type: 'membership',
-          generation: 1,
-          members,
-          rank,
-          startStep: 0,
-          endStep: 9,
-          hasState: true,
-        },
-        runId: 'test',
-        token,
-        signal: new AbortController().signal,
-        handlers: {
-          onMessage: (from, message) => {
-            if (message.type === 'partial' || message.type === 'sum')
-              delivery.deliver(() => machine!.receive(from, message));
-          },
-          openTensor: (from, head, dataBytes) =>
-            delivery === promptDelivery ? machine!.open(from, head, dataBytes) : null,
-          onLost: () => undefined,
-        },
-      });
-      cleanUp.push(() => mesh.close());
-      machine = new AllReduce({
-        world,
-        generation: 1,
-        startStep: 0,
-        buckets,
-        sizes: { pieceFloats: 4096, directBytesMax: 4096 },
-        partials,
-        gradient,
-        arithmetic: { adder: new BlockAdder(world.merges), copy: copyBytes, release: () => undefined },
-        send: (to, head, parts, onLeft) => mesh.connection(to).sendTensor(head, parts, onLeft),
-        onReduced: () => {
-          open -= 1;
-          if (open === 0) reduced.resolve();
-        },
-      });
-      return {
-        async step(step) {
-          wholeNodes(boundaries[rank]!, boundaries[rank + 1]!, shards).forEach(({ lo, hi }, node) => {
-            partials[node]!.set(treeSum(lo, hi, (shard) => shardGradient(shard, step, floats)));
-          });
-          reduced = deferred();
-          open = buckets.length;
-          machine!.ready(step, 1);
-          machine!.ready(step, 0);
-          await reduced.promise;
-          return Uint8Array.from(bytesOf(gradient));
-        },
-      };
-    }),
+    listeners.map((listener, rank) =>
+      join({ boundaries, members, token, listener, rank, delivery: deliveryOf(rank) }),
+    ),
   );
 }
 
@@ -126,9 +139,8 @@ describe('all-reduce over sockets', () => {
     ['4 workers, one without shards', [0, 3, 3, 6, 8]],
     ['5 workers', [0, 1, 3, 5, 6, 8]],
   ])('of %s gives the bytes of the tree, in order or shuffled', async (_name, boundaries) => {
-    const floats = 50_000;
     for (const deliveryOf of [() => promptDelivery, (rank: number) => new ShuffledDelivery(rank + 1, 1)]) {
-      const nodes = await joinMesh(boundaries, floats, deliveryOf);
+      const nodes = await joinMesh(boundaries, deliveryOf);
       for (const step of [1, 2]) {
         const results = await Promise.all(nodes.map((node) => node.step(step)));
         const expected = bytesOf(expectedGradient(boundaries, step, floats));
