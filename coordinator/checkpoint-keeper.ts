@@ -126,7 +126,6 @@ export class CheckpointKeeper {
         config,
         fingerprint: this.#fingerprint,
         datasetSha256: this.#plan.dataset.sha256,
-        datasetSha256: this.#plan.dataset.sha256,
         parameters: ofKind('parameters')[0] ?? [],
         statistics: ofKind('statistics')[0] ?? [],
         slots: ofKind('slot'),
