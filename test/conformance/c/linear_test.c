@@ -1,7 +1,6 @@
 /* Compares the dense and convolution kernels, as compiled for one instruction set, with their naive twins:
-   every byte of the arena, over random and awkward sizes, shards, lanes and amounts of scratch. Prints one
-   line for each kernel; exits with 1 at the first difference, naming the case. Usage: linear_test [cases]
-   [seed] */
+   every byte of the arena, over random and awkward sizes, shards, lanes and amounts of scratch. Prints one line;
+   exits with 1 at the first difference, naming the case. Usage: linear_test [cases] [seed] */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
