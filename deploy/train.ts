@@ -46,18 +46,22 @@ export async function train(config: ConfigInput | string, settings: TrainSetting
     availableParallelism(),
   );
   const resume = settings.resume ?? false;
-  const out = runDirectory(run.name, settings.out, resume);
-  const dataset = await loadDataset(run.data, { directory: settings.data ?? '.' });
-  checkModel(run, dataset);
-  return runFunctions.trainCluster({
-    config: run,
-    dataset,
-    out,
-    ...lanes,
-    backend: settings.backend,
-    resume,
-    stopAfterStep: settings.stopAfterStep,
-    signal: settings.signal ?? neverStopped,
-    onEvent: settings.onEvent ?? (() => undefined),
-  });
+  const directory = runDirectory(run.name, settings.out, resume);
+  try {
+    const dataset = await loadDataset(run.data, { directory: settings.data ?? '.' });
+    checkModel(run, dataset);
+    return await runFunctions.trainCluster({
+      config: run,
+      dataset,
+      out: directory.path,
+      ...lanes,
+      backend: settings.backend,
+      resume,
+      stopAfterStep: settings.stopAfterStep,
+      signal: settings.signal ?? neverStopped,
+      onEvent: settings.onEvent ?? (() => undefined),
+    });
+  } finally {
+    directory.removeIfEmpty();
+  }
 }

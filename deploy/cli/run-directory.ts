@@ -1,30 +1,84 @@
-// Where a run keeps its checkpoints and events (I/O: looks at directories, makes none). Never mixes two runs in one.
+// Where a run keeps its checkpoints and events (I/O: claims the directory by making it). Never mixes two runs in one.
 
-import { existsSync, readdirSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { LockstepError } from '../../src/errors.ts';
 
+/** Runs that may be started at the same moment. */
+const attemptsMax = 100;
+
+export interface RunDirectory {
+  readonly path: string;
+  /** For the end of a run, however it came: takes away what was made here, where nothing has come into it. */
+  removeIfEmpty(): void;
+}
+
 /**
- * The directory for a run named `name`: `asked`, else `runsDirectory`/NAME; where that is not empty, NAME-2 and so on.
- * With `resume` the one to go on with: `asked`, else the newest of that name with a checkpoint.
- * Throws LOCKSTEP_USAGE where `asked` holds another run, LOCKSTEP_CHECKPOINT_NOT_FOUND where there is none to resume.
+ * The directory for a run named `name`: `asked`, else a new one, `runsDirectory`/NAME or where there is such a run NAME-2
+ * and so on. Making it is what claims it, so that runs started together never get the same one.
+ * With `resume` the one to go on with: `asked`, else that with the highest number and a checkpoint.
+ * Throws LOCKSTEP_USAGE where `asked` holds another run, LOCKSTEP_CHECKPOINT_NOT_FOUND where there is none to resume,
+ * LOCKSTEP_FILE_SYSTEM where no directory can be made.
  */
 export function runDirectory(
   name: string,
   asked: string | undefined,
   resume: boolean,
   runsDirectory = 'runs',
-): string {
-  if (asked !== undefined) return askedDirectory(asked, resume);
-  const candidate = (number: number): string =>
-    join(runsDirectory, number === 1 ? name : `${name}-${number}`);
-  let number = 1;
-  while (!isEmpty(candidate(number))) number += 1;
-  if (!resume) return candidate(number);
+): RunDirectory {
+  if (asked !== undefined) return found(askedDirectory(asked, resume));
+  const first = join(runsDirectory, name);
+  const numbers = numbersOf(first);
+  if (!resume) return claim(first, Math.max(0, ...numbers) + 1);
   // Runs that failed before their first checkpoint have left a log behind, and nothing to go on with.
-  while (number > 0 && !hasCheckpoints(candidate(number))) number -= 1;
-  if (number === 0) throw nothingToResume(candidate(1));
-  return candidate(number);
+  const newest = numbers.filter((number) => hasCheckpoints(numbered(first, number))).at(-1);
+  if (newest === undefined) throw nothingToResume(first);
+  return found(numbered(first, newest));
+}
+
+const found = (path: string): RunDirectory => ({ path, removeIfEmpty: () => undefined });
+
+const numbered = (first: string, number: number): string => (number === 1 ? first : `${first}-${number}`);
+
+/** The numbers of the runs beside `first`, ascending. */
+function numbersOf(first: string): number[] {
+  const parent = dirname(first);
+  const stem = `${basename(first)}-`;
+  return (existsSync(parent) ? readdirSync(parent) : [])
+    .flatMap((entry) => {
+      if (entry === basename(first)) return [1];
+      const digits = entry.startsWith(stem) ? entry.slice(stem.length) : '';
+      return /^([2-9]|[1-9]\d{1,8})$/.test(digits) ? [Number(digits)] : [];
+    })
+    .sort((a, b) => a - b);
+}
+
+/** Makes the first directory from `number` on that nobody else has made. */
+function claim(first: string, number: number): RunDirectory {
+  const parent = dirname(first);
+  for (let attempt = 0; ; attempt += 1) {
+    const path = numbered(first, number + attempt);
+    try {
+      const madeParent = mkdirSync(parent, { recursive: true }) !== undefined;
+      mkdirSync(path);
+      return { path, removeIfEmpty: () => removeEmpty(madeParent ? [path, parent] : [path]) };
+    } catch (cause) {
+      const { code } = cause as NodeJS.ErrnoException;
+      // Taken by another run; or the parent went in between, empty, with the run that had made it.
+      if (attempt < attemptsMax && (code === 'EEXIST' || code === 'ENOENT')) continue;
+      const told = `${path}: cannot be made (${code}); name another place with --out`;
+      throw new LockstepError('LOCKSTEP_FILE_SYSTEM', told, { cause });
+    }
+  }
+}
+
+/** A directory that something has come into stays, and so do those above it. */
+function removeEmpty(paths: readonly string[]): void {
+  try {
+    for (const path of paths) rmdirSync(path);
+  } catch {
+    // It is not empty, or somebody else has taken it away.
+  }
 }
 
 function askedDirectory(asked: string, resume: boolean): string {

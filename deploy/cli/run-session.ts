@@ -21,7 +21,7 @@ export async function runSession(
 ): Promise<RunResult> {
   const display = new RunDisplay(context, displayStyle(context, options.json));
   const signal = new ProcessStopSignal((line) => display.log(line));
-  // The directory is made by the first event: a run that fails before it leaves nothing behind.
+  // The log is made by the first event: a run that fails before it leaves nothing behind.
   let log: EventLog | null = null;
   let done = false;
   const onEvent = (event: RunEvent): void => {

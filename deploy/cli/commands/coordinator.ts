@@ -70,23 +70,28 @@ async function coordinate(
   planLanes({ workers: options.workers, threads: 1 }, config, context.cores);
   checkModel(config);
   const resume = options.resume === true;
-  const out = runDirectory(config.name, options.out, resume);
-  const dataset = await loadRunData(config, configPath, options.data);
-  checkModel(config, dataset);
-  checkStop(options.stopAfter, stepsOf(config, dataset.train.samples));
-  await runSession(context, { out, json: options.json === true, resume }, (signal, onEvent) =>
-    context.api.serveCoordinator({
-      config,
-      dataset,
-      out,
-      listen: options.listen,
-      workers: options.workers,
-      token,
-      insecure,
-      resume,
-      stopAfterStep: options.stopAfter,
-      signal,
-      onEvent,
-    }),
-  );
+  const directory = runDirectory(config.name, options.out, resume);
+  const out = directory.path;
+  try {
+    const dataset = await loadRunData(config, configPath, options.data);
+    checkModel(config, dataset);
+    checkStop(options.stopAfter, stepsOf(config, dataset.train.samples));
+    await runSession(context, { out, json: options.json === true, resume }, (signal, onEvent) =>
+      context.api.serveCoordinator({
+        config,
+        dataset,
+        out,
+        listen: options.listen,
+        workers: options.workers,
+        token,
+        insecure,
+        resume,
+        stopAfterStep: options.stopAfter,
+        signal,
+        onEvent,
+      }),
+    );
+  } finally {
+    directory.removeIfEmpty();
+  }
 }

@@ -64,22 +64,28 @@ export async function train(
   const lanes = planLanes({ workers: options.workers, threads: options.threads }, config, context.cores);
   checkModel(config);
   const resume = options.resume === true;
-  const out = runDirectory(config.name, options.out, resume);
-  const dataset = await loadRunData(config, configPath, options.data);
-  checkModel(config, dataset);
-  checkStop(options.stopAfter, stepsOf(config, dataset.train.samples));
-  const result = await runSession(context, { out, json: options.json === true, resume }, (signal, onEvent) =>
-    context.api.trainCluster({
-      config,
-      dataset,
-      out,
-      ...lanes,
-      backend: options.backend,
-      resume,
-      stopAfterStep: options.stopAfter,
-      signal,
-      onEvent,
-    }),
-  );
-  return { result, out };
+  const directory = runDirectory(config.name, options.out, resume);
+  const out = directory.path;
+  try {
+    const dataset = await loadRunData(config, configPath, options.data);
+    checkModel(config, dataset);
+    checkStop(options.stopAfter, stepsOf(config, dataset.train.samples));
+    const session = { out, json: options.json === true, resume };
+    const result = await runSession(context, session, (signal, onEvent) =>
+      context.api.trainCluster({
+        config,
+        dataset,
+        out,
+        ...lanes,
+        backend: options.backend,
+        resume,
+        stopAfterStep: options.stopAfter,
+        signal,
+        onEvent,
+      }),
+    );
+    return { result, out };
+  } finally {
+    directory.removeIfEmpty();
+  }
 }

@@ -1,10 +1,10 @@
 // Where a run goes: never into the directory of another, and back to its own with --resume.
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { runDirectory } from '../../../../deploy/cli/run-directory.ts';
+import { runDirectory as openRunDirectory } from '../../../../deploy/cli/run-directory.ts';
 
 let root: string;
 
@@ -12,6 +12,8 @@ beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), 'lockstep-runs-'));
 });
 afterEach(() => rmSync(root, { recursive: true }));
+
+const runDirectory = (...args: Parameters<typeof openRunDirectory>): string => openRunDirectory(...args).path;
 
 function fail(path: string): string {
   mkdirSync(join(root, path), { recursive: true });
@@ -49,6 +51,39 @@ describe('runDirectory without --out', () => {
     expect(runDirectory('a', undefined, true, root)).toBe(join(root, 'a-2'));
   });
 
+  it('resumes the highest number, whatever lies in between', () => {
+    take('a');
+    mkdirSync(join(root, 'a-2'));
+    take('a-10');
+    take('a-b');
+    expect(runDirectory('a', undefined, true, root)).toBe(join(root, 'a-10'));
+    expect(runDirectory('a', undefined, false, root)).toBe(join(root, 'a-11'));
+  });
+
+  it('claims by making: runs that start together never get the same one', () => {
+    expect(runDirectory('a', undefined, false, root)).toBe(join(root, 'a'));
+    expect(runDirectory('a', undefined, false, root)).toBe(join(root, 'a-2'));
+  });
+
+  it('leaves nothing behind of a run that came to nothing, and all of one that did not', () => {
+    const runs = join(root, 'runs');
+    openRunDirectory('a', undefined, false, runs).removeIfEmpty();
+    expect(existsSync(runs)).toBe(false);
+    const used = openRunDirectory('a', undefined, false, runs);
+    writeFileSync(join(used.path, 'events.ndjson'), '');
+    const unused = openRunDirectory('a', undefined, false, runs);
+    used.removeIfEmpty();
+    unused.removeIfEmpty();
+    expect(readdirSync(runs)).toEqual(['a']);
+  });
+
+  it('says where no directory can be made', () => {
+    const file = join(take('x'), 'events.ndjson');
+    expect(() => runDirectory('a', undefined, false, join(file, 'runs'))).toThrow(
+      `${join(file, 'runs', 'a')}: cannot be made (ENOTDIR); name another place with --out`,
+    );
+  });
+
   it('has nothing to resume in the beginning', () => {
     expect(() => runDirectory('a', undefined, true, root)).toThrow(/there is no run to resume/);
   });
@@ -59,6 +94,12 @@ describe('runDirectory with --out', () => {
     expect(runDirectory('a', join(root, 'x', 'y'), false, root)).toBe(join(root, 'x', 'y'));
     expect(runDirectory('a', root, false, root)).toBe(root);
     expect(runDirectory('a', fail('x'), false, root)).toBe(join(root, 'x'));
+  });
+
+  it('leaves an empty directory of the user where it is', () => {
+    mkdirSync(join(root, 'mine'));
+    openRunDirectory('a', join(root, 'mine'), false, root).removeIfEmpty();
+    expect(existsSync(join(root, 'mine'))).toBe(true);
   });
 
   it('refuses the directory of a run, unless it is resumed', () => {
