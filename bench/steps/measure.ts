@@ -14,16 +14,17 @@ export interface ClusterShape {
   /** 0: all in one process. */
   readonly workers: number;
   readonly threads: number;
+  /** Steps that do not count. A worker alone does 16 in one task and tells of them together. */
+  readonly warmUpSteps: number;
+  /** Steps that do, at least. */
+  readonly countedMin: number;
 }
 
 export const clusterShapes = {
-  single: { name: '1 worker x 2 threads', workers: 0, threads: 2 },
-  pair: { name: '2 workers x 1 thread', workers: 2, threads: 1 },
+  single: { name: '1 worker x 2 threads', workers: 0, threads: 2, warmUpSteps: 16, countedMin: 32 },
+  pair: { name: '2 workers x 1 thread', workers: 2, threads: 1, warmUpSteps: 8, countedMin: 16 },
 } as const satisfies Record<string, ClusterShape>;
 
-/** Steps that do not count. A worker alone does 16 in one task and tells of them together. */
-const warmUpSteps = 32;
-const stepsMin = 64;
 const windowMs = 4000;
 const timeoutMs = 180_000;
 const unending = 100_000_000;
@@ -37,7 +38,7 @@ export async function measureSteps(workload: Workload, shape: ClusterShape): Pro
     const child = spawn(process.execPath, argumentsOf(config, directory, shape), {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    return steadyRate(await ratesOf(child), warmUpSteps);
+    return steadyRate(await ratesOf(child, shape), shape.warmUpSteps);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
@@ -67,13 +68,17 @@ function argumentsOf(config: string, out: string, { workers, threads }: ClusterS
 }
 
 /** Listens until there are steps enough, then ends the run; its workers end with it. */
-async function ratesOf(child: ChildProcess): Promise<number[]> {
+async function ratesOf(child: ChildProcess, { warmUpSteps, countedMin }: ClusterShape): Promise<number[]> {
   const rates: number[] = [];
   let partial = '';
   let errors = '';
   let warmSinceMs = 0;
   let enough = false;
-  const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    child.kill('SIGKILL');
+  }, timeoutMs);
   child.stderr!.setEncoding('utf8').on('data', (text: string) => {
     errors += text;
   });
@@ -83,11 +88,13 @@ async function ratesOf(child: ChildProcess): Promise<number[]> {
     for (const rate of stepRates(partial.slice(0, end))) rates.push(rate);
     partial = partial.slice(end);
     if (rates.length > warmUpSteps) warmSinceMs ||= performance.now();
-    enough = rates.length >= stepsMin && performance.now() - warmSinceMs >= windowMs;
+    const counted = rates.length - warmUpSteps;
+    enough = counted >= countedMin && performance.now() - warmSinceMs >= windowMs;
     if (enough) child.kill('SIGKILL');
   });
   await new Promise((resolve) => child.once('close', resolve));
   clearTimeout(timer);
   if (enough) return rates;
-  throw new Error(`the run ended early: ${errors.trim().split('\n').at(-1) || `${rates.length} steps`}`);
+  if (late) throw new Error(`only ${rates.length} steps in ${timeoutMs / 1000} s`);
+  throw new Error(`the run ended early: ${errors.trim().split('\n').at(-1) ?? ''}`);
 }
