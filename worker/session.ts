@@ -123,6 +123,12 @@ export class WorkerSession {
     this.#handle({ is: 'failed', code: error.code, message: error.message, phase, step });
   }
 
+  /** Told after the snapshots on their way have left: they are from before the failure, and good. */
+  #stepsFailed(error: unknown, phase: string, step: number): void {
+    const tell = (): void => this.#failed(error, phase, step);
+    this.#snapshots.then(tell, tell);
+  }
+
   #background(work: Promise<void>): void {
     work.catch((error: unknown) => this.#failed(error, this.#machine.phase));
   }
@@ -321,7 +327,7 @@ export class WorkerSession {
           sums,
         }),
       onFinished: (step) => this.#background(this.#finished(step, startStep, lanes)),
-      onFailed: (error, phase, step) => this.#failed(error, phase, step),
+      onFailed: (error, phase, step) => this.#stepsFailed(error, phase, step),
     });
   }
 
