@@ -7,6 +7,7 @@ import { LockstepError } from '../errors.ts';
 import type { Model } from '../nn/model.ts';
 import { type OptimizerDescription, optimizerTable } from '../optim/optimizer.ts';
 import type { TensorLayout } from './contract.ts';
+import type { Floats } from './memory.ts';
 
 export interface StateLayout {
   readonly parameters: readonly TensorLayout[];
@@ -47,11 +48,11 @@ export function stateLayout(model: Model, optimizer: OptimizerDescription): Stat
 }
 
 /** The tensors of a flat vector, copied. */
-export function namedTensors(flat: ArrayLike<number>, tensors: readonly TensorLayout[]): NamedTensor[] {
+export function namedTensors(flat: Floats, tensors: readonly TensorLayout[]): NamedTensor[] {
   return tensors.map(({ name, shape, offset, size }) => ({
     name,
     shape,
-    data: Float32Array.from({ length: size }, (_, i) => flat[offset + i]!),
+    data: new Float32Array(flat.subarray(offset, offset + size)),
   }));
 }
 
