@@ -4,7 +4,7 @@
 import type { MessageOf } from '../proto/messages.ts';
 import { PieceAssembler } from '../proto/transport/bulk.ts';
 import type { Checkpoint, NamedTensor } from '../src/checkpoint/state.ts';
-import { writeCheckpoint } from '../src/checkpoint/store.ts';
+import { readCheckpoint, writeCheckpoint } from '../src/checkpoint/store.ts';
 import type { Metrics } from '../src/engine/events.ts';
 import { flatVector, namedTensors, type StateSection } from '../src/engine/state.ts';
 import { assert } from '../src/errors.ts';
@@ -28,6 +28,7 @@ export class CheckpointKeeper {
   /** Waits for the write in flight; a newer one takes its place. */
   #next: Snapshot | null = null;
   #writing: Promise<void> = Promise.resolve();
+  readonly #paths = new Map<number, string>();
   #newestPath: string | null = null;
 
   constructor(plan: RunPlan, from: Checkpoint | null, onWritten: (path: string, step: number) => void) {
@@ -58,23 +59,26 @@ export class CheckpointKeeper {
     return this.#writing;
   }
 
-  /** The state to go on from, as flat vectors. Throws LOCKSTEP_CHECKPOINT_MISMATCH. */
-  startState(): { step: number; sections: { name: string; bytes: Uint8Array }[] } {
-    const from = this.#from;
-    assert(from !== null, 'a state is sent only where a checkpoint is gone on from');
-    const slots = [...from.slots];
+  /** Pieces of another generation will not come. */
+  forget(): void {
+    this.#incoming = null;
+  }
+
+  /** The state after `step`, which is on disk, as flat vectors. Throws LOCKSTEP_CHECKPOINT_MISMATCH. */
+  async stateAt(step: number): Promise<{ name: string; bytes: Uint8Array }[]> {
+    const path = this.#paths.get(step);
+    const newest = path === undefined ? this.#from : await readCheckpoint(path);
+    assert(newest?.step === step, `there is a checkpoint of step ${step}`);
+    const slots = [...newest.slots];
     const tensorsOf = (section: StateSection): readonly NamedTensor[] => {
-      if (section.kind === 'parameters') return from.parameters;
-      if (section.kind === 'statistics') return from.statistics;
+      if (section.kind === 'parameters') return newest.parameters;
+      if (section.kind === 'statistics') return newest.statistics;
       return slots.shift() ?? [];
     };
-    return {
-      step: from.step,
-      sections: this.#plan.layout.sections.map((section) => ({
-        name: section.name,
-        bytes: new Uint8Array(flatVector(tensorsOf(section), section).buffer),
-      })),
-    };
+    return this.#plan.layout.sections.map((section) => ({
+      name: section.name,
+      bytes: new Uint8Array(flatVector(tensorsOf(section), section).buffer),
+    }));
   }
 
   /** A piece of a snapshot. Throws ProtocolError where it is out of turn; the promise is that of the write it ends. */
@@ -135,6 +139,7 @@ export class CheckpointKeeper {
       { keep: config.checkpoint.keep },
     );
     this.#newestPath = path;
+    this.#paths.set(step, path);
     this.#onWritten(path, step);
   }
 }

@@ -1,94 +1,46 @@
 // The coordinator as a pure machine: what workers say and what happens to them goes in, what is to be done comes out.
-// It forms the membership, lets the run start, follows it and ends it. Bulk data (data set, state) is the shell's.
-// A member that goes away ends the run: healing is not in here yet.
+// Every change (a join, a leave, a loss, a suspicion) is one mechanism: a new generation, in which all members give up the
+// step in flight, whoever is behind heals from one who is not, and the step is computed again. Bulk data is the shell's.
 
-import type { MessageFrom } from '../proto/messages.ts';
 import { type ErrorCode, errorCodes } from '../src/errors.ts';
-import { shardBoundaries } from '../src/numerics/tree.ts';
+import { refusalOf } from './admission.ts';
+import type {
+  ConnectionId,
+  CoordinatorEffect,
+  CoordinatorEvent,
+  FromWorker,
+  Timer,
+  ToWorker,
+} from './effects.ts';
+import { alignmentOf, memberList } from './membership.ts';
+import { MemberResults, weightsDifference } from './results.ts';
+import { exclusionMs, Suspicions, suspicionMs } from './suspicion.ts';
+import { type Hello, newWorker, type RunFacts, type Worker } from './worker-record.ts';
 
-export type ConnectionId = number;
-type FromWorker = MessageFrom<'worker'>;
-type ToWorker = MessageFrom<'coordinator'>;
-type Hello = Extract<FromWorker, { type: 'hello' }>;
-
-/** What the run is, decided before the first worker comes. */
-export interface RunFacts {
-  readonly runId: string;
-  readonly workersWanted: number;
-  readonly shards: number;
-  /** Numbers reported a sample: the loss and the metrics. */
-  readonly reports: number;
-  /** Batches of an evaluation. */
-  readonly evaluationBatches: number;
-  readonly packageVersion: string;
-  readonly protocolVersion: number;
-  /** Committed steps at the start, and the last step of now. */
-  readonly startStep: number;
-  readonly endStep: number;
-  /** Of the checkpoint that is gone on from. */
-  readonly fingerprint: string | null;
-}
-
-export type CoordinatorEvent =
-  | { readonly is: 'connected'; readonly connection: ConnectionId; readonly address: string }
-  | { readonly is: 'message'; readonly connection: ConnectionId; readonly message: FromWorker }
-  | { readonly is: 'closed'; readonly connection: ConnectionId; readonly why: string }
-  | { readonly is: 'stop' }
-  /** Something outside of the machine went wrong: a checkpoint could not be written, a process did not start. */
-  | { readonly is: 'failed'; readonly code: ErrorCode; readonly message: string };
-
-export type CoordinatorEffect =
-  | { readonly do: 'send'; readonly connection: ConnectionId; readonly message: ToWorker }
-  | { readonly do: 'welcome'; readonly connection: ConnectionId; readonly workerId: string }
-  | { readonly do: 'close'; readonly connection: ConnectionId }
-  | { readonly do: 'sendData'; readonly connection: ConnectionId }
-  | { readonly do: 'sendState'; readonly connection: ConnectionId; readonly generation: number }
-  | { readonly do: 'notice'; readonly message: string }
-  /** The membership is formed. */
-  | {
-      readonly do: 'formed';
-      readonly generation: number;
-      readonly members: readonly { readonly workerId: string; readonly threads: number }[];
-      readonly backend: string;
-      readonly variant: string;
-      readonly fingerprint: string;
-    }
-  | { readonly do: 'started' }
-  | { readonly do: 'stepReport'; readonly report: Extract<FromWorker, { type: 'report' }> }
-  | {
-      readonly do: 'evaluation';
-      readonly step: number;
-      readonly parts: readonly Extract<FromWorker, { type: 'evaluation' }>[];
-    }
-  | { readonly do: 'statePiece'; readonly piece: Extract<FromWorker, { type: 'statePiece' }> }
-  | { readonly do: 'end'; readonly step: number; readonly weightsSha256: string }
-  | { readonly do: 'fail'; readonly code: ErrorCode; readonly message: string };
-
-interface Worker {
-  readonly connection: ConnectionId;
-  readonly address: string;
-  hello: Hello | null;
-  dataRequested: boolean;
-  /** Holds the data set. */
-  hasData: boolean;
-  ready: boolean;
-  finished: { readonly step: number; readonly weightsSha256: string } | null;
-}
-
-type Phase = 'gathering' | 'forming' | 'running' | 'over';
+type Phase = 'gathering' | 'aligning' | 'running' | 'paused' | 'over';
 
 export class CoordinatorMachine {
   readonly #facts: RunFacts;
   readonly #workers = new Map<ConnectionId, Worker>();
   #phase: Phase = 'gathering';
-  #generation = 0;
+  #generation: number;
   #members: Worker[] = [];
   #stopRequested = false;
-  /** Parts by step, by rank. */
-  readonly #evaluations = new Map<number, Map<number, Extract<FromWorker, { type: 'evaluation' }>>>();
+  #checkpointStep: number | null;
+  /** Steps that were told: what is computed again is not told again. */
+  #reported = 0;
+  #evaluated = 0;
+  readonly #suspicions = new Suspicions();
+  readonly #excluded = new Set<string>();
+  #results: MemberResults;
 
   constructor(facts: RunFacts) {
     this.#facts = facts;
+    this.#results = new MemberResults(facts, 0);
+    this.#generation = facts.generation;
+    this.#checkpointStep = facts.checkpointStep;
+    this.#reported = facts.checkpointStep ?? 0;
+    this.#evaluated = facts.checkpointStep ?? 0;
   }
 
   get phase(): Phase {
@@ -100,26 +52,28 @@ export class CoordinatorMachine {
   }
 
   handle(event: CoordinatorEvent): CoordinatorEffect[] {
+    if (this.#phase === 'over') return [];
     switch (event.is) {
       case 'connected':
-        this.#workers.set(event.connection, {
-          connection: event.connection,
-          address: event.address,
-          hello: null,
-          dataRequested: false,
-          hasData: false,
-          ready: false,
-          finished: null,
-        });
+        this.#workers.set(event.connection, newWorker(event.connection, event.address));
         return [];
       case 'message': {
         const worker = this.#workers.get(event.connection);
-        return worker === undefined || this.#phase === 'over' ? [] : this.#message(worker, event.message);
+        return worker === undefined ? [] : this.#message(worker, event.message);
       }
       case 'closed':
         return this.#closed(event.connection, event.why);
       case 'stop':
         return this.#stop();
+      case 'gathered':
+        return this.#phase === 'gathering' && this.#present().length > 0
+          ? this.#reform('no more are waited for')
+          : [];
+      case 'timer':
+        return this.#timer(event.timer);
+      case 'checkpointed':
+        this.#checkpointStep = event.step;
+        return [];
       case 'failed':
         return this.#becomeFailed(event.code, event.message);
       default:
@@ -135,9 +89,6 @@ export class CoordinatorMachine {
         `the first message must be hello, not ${message.type}`,
       );
     }
-    if ('generation' in message && message.generation !== this.#generation && message.type !== 'failure') {
-      return [];
-    }
     switch (message.type) {
       case 'hello':
         return this.#hello(worker, message);
@@ -146,8 +97,37 @@ export class CoordinatorMachine {
           return this.#refuse(worker, 'LOCKSTEP_PROTOCOL', 'the data set was asked for twice');
         worker.dataRequested = true;
         return [{ do: 'sendData', connection: worker.connection }];
+      case 'leave':
+        return this.#leave(worker);
+      case 'goodbye':
+        return this.#lost(worker, `left: ${message.reason}`);
+      case 'failure':
+        return this.#workerFailed(worker, message);
       case 'ready':
-        return message.generation === 0 ? this.#dataReady(worker) : this.#memberReady(worker);
+        if (message.generation === 0) return this.#dataReady(worker);
+        return this.#isMember(worker, message.generation) ? this.#memberReady(worker) : [];
+      default:
+        return this.#isMember(worker, message.generation) ? this.#ofMember(worker, message) : [];
+    }
+  }
+
+  #isMember(worker: Worker, generation: number): boolean {
+    return generation === this.#generation && this.#members.includes(worker);
+  }
+
+  /** Of this generation; anything of an older one was dropped. */
+  #ofMember(
+    worker: Worker,
+    message: Extract<
+      FromWorker,
+      { type: 'standing' | 'suspect' | 'report' | 'evaluation' | 'statePiece' | 'finished' }
+    >,
+  ): CoordinatorEffect[] {
+    switch (message.type) {
+      case 'standing':
+        return this.#standing(worker, message.hasState ? message.step : null);
+      case 'suspect':
+        return this.#suspect(worker, message.rank, message.why);
       case 'report':
         return this.#report(worker, message);
       case 'evaluation':
@@ -156,10 +136,6 @@ export class CoordinatorMachine {
         return this.#members[0] === worker ? [{ do: 'statePiece', piece: message }] : [];
       case 'finished':
         return this.#finished(worker, message);
-      case 'goodbye':
-        return this.#lost(worker, `left: ${message.reason}`);
-      case 'failure':
-        return this.#workerFailed(worker, message);
       default:
         return message satisfies never;
     }
@@ -168,221 +144,279 @@ export class CoordinatorMachine {
   #hello(worker: Worker, hello: Hello): CoordinatorEffect[] {
     const facts = this.#facts;
     if (worker.hello !== null) return this.#refuse(worker, 'LOCKSTEP_PROTOCOL', 'hello was said twice');
-    if (hello.protocolVersion !== facts.protocolVersion || hello.packageVersion !== facts.packageVersion) {
-      return this.#refuse(
-        worker,
-        'LOCKSTEP_VERSION_MISMATCH',
-        `this worker is version ${hello.packageVersion} (protocol ${hello.protocolVersion}), the coordinator ` +
-          `${facts.packageVersion} (protocol ${facts.protocolVersion}); install the same version on both`,
+    if (hello.generation > this.#generation) {
+      return this.#becomeFailed(
+        'LOCKSTEP_GENERATION_OVER',
+        `a worker knows of generation ${hello.generation}, but this coordinator only of ${this.#generation}: another has taken the run over`,
       );
     }
-    const mismatch = this.#fingerprintMismatch(hello);
-    if (mismatch !== null) return this.#refuse(worker, 'LOCKSTEP_FINGERPRINT_MISMATCH', mismatch);
-    if (this.#phase !== 'gathering') return this.#refuseSurplus(worker);
+    const first = [...this.#workers.values()].find((other) => other.hello !== null)?.hello ?? null;
+    const refusal = refusalOf(hello, facts, first);
+    if (refusal !== null) return this.#refuse(worker, refusal.code, refusal.message);
+    if (this.#excluded.has(hello.workerId)) {
+      return this.#refuse(
+        worker,
+        'LOCKSTEP_CONNECT_FAILED',
+        'the other workers could not reach this one a moment ago',
+      );
+    }
     const twin = [...this.#workers.values()].find((other) => other.hello?.workerId === hello.workerId);
-    if (twin !== undefined) {
-      return this.#refuse(worker, 'LOCKSTEP_USAGE', `a worker named ${hello.workerId} is here already`);
-    }
+    // Its old connection broke one way, or is about to be told so: the newer one counts.
+    const dropped: CoordinatorEffect[] =
+      twin === undefined
+        ? []
+        : [{ do: 'close', connection: twin.connection }, ...this.#lost(twin, 'it came anew')];
     worker.hello = hello;
-    return [{ do: 'welcome', connection: worker.connection, workerId: hello.workerId }];
+    return [...dropped, { do: 'welcome', connection: worker.connection, workerId: hello.workerId }];
   }
 
-  #refuseSurplus(worker: Worker): CoordinatorEffect[] {
-    return this.#refuse(
-      worker,
-      'LOCKSTEP_GENERATION_OVER',
-      `the run has its ${this.#facts.workersWanted} workers and takes no more; start the coordinator with a larger --workers`,
-    );
-  }
-
-  /** One line that names what differs, or null. */
-  #fingerprintMismatch(hello: Hello): string | null {
-    const first = [...this.#workers.values()].find((worker) => worker.hello !== null)?.hello ?? null;
-    const expected = this.#facts.fingerprint ?? first?.fingerprint;
-    if (expected === undefined || expected === hello.fingerprint) return null;
-    const mine = `${hello.backend} ${hello.variant}`;
-    if (first === null) {
-      return `numerics fingerprint of ${mine} is ${hello.fingerprint.slice(0, 12)}, but the checkpoint was made with ${expected.slice(0, 12)}; use the backend it was made with`;
-    }
-    const different = Object.keys(hello.kernelHashes).filter(
-      (kernel) => hello.kernelHashes[kernel] !== first.kernelHashes[kernel],
-    );
-    const named =
-      different.slice(0, 3).join(', ') + (different.length > 3 ? ` and ${different.length - 3} more` : '');
-    return `numerics fingerprint of ${mine} differs from the run's ${first.backend} ${first.variant} in ${named || 'the list of kernels'}; give all workers the same --backend`;
+  #present(): Worker[] {
+    return [...this.#workers.values()].filter(({ hasData, leaving }) => hasData && !leaving);
   }
 
   /** The worker has the data set: generation 0 is the time before any membership. */
   #dataReady(worker: Worker): CoordinatorEffect[] {
-    if (this.#phase !== 'gathering') return [];
+    if (worker.hasData) return [];
     worker.hasData = true;
-    const present = [...this.#workers.values()].filter((each) => each.hasData);
-    if (present.length < this.#facts.workersWanted) {
-      return [
-        { do: 'notice', message: `${present.length} of ${this.#facts.workersWanted} workers are here` },
-      ];
+    const present = this.#present().length;
+    const wanted = this.#facts.workersWanted;
+    if (this.#phase === 'gathering' && present < wanted) {
+      return [{ do: 'notice', message: `${present} of ${wanted} workers are here` }];
     }
-    return this.#becomeForming(present);
+    if (present > this.#facts.shards) {
+      return this.#refuse(
+        worker,
+        'LOCKSTEP_USAGE',
+        `the run has ${this.#facts.shards} shards, and a worker for each`,
+      );
+    }
+    const reason =
+      this.#phase === 'gathering' ? 'all workers are here' : `worker ${worker.hello!.workerId} joined`;
+    return this.#reform(reason);
   }
 
-  #becomeForming(members: Worker[]): CoordinatorEffect[] {
-    const { shards, startStep, endStep } = this.#facts;
-    this.#phase = 'forming';
+  /** The one mechanism: whoever is here forms the next generation. */
+  #reform(reason: string): CoordinatorEffect[] {
+    const members = this.#present();
+    this.#suspicions.clear();
+    const tooFew = members.length < Math.max(1, this.#facts.workersMin);
+    return tooFew ? this.#becomePaused(members.length, reason) : this.#becomeAligning(members, reason);
+  }
+
+  #becomePaused(present: number, reason: string): CoordinatorEffect[] {
+    this.#phase = 'paused';
+    this.#members = [];
+    if (this.#stopRequested) {
+      const message = `stopped while no worker was here (${reason}); the newest checkpoint stays`;
+      return this.#becomeFailed('LOCKSTEP_STOPPED', message);
+    }
+    const missing = Math.max(1, this.#facts.workersMin) - present;
+    const message = `${reason}; the run pauses until ${missing} more worker${missing > 1 ? 's' : ''} joined`;
+    return [{ do: 'notice', message }];
+  }
+
+  #becomeAligning(members: Worker[], reason: string): CoordinatorEffect[] {
+    const { shards, endStep } = this.#facts;
+    this.#phase = 'aligning';
     this.#generation += 1;
     this.#members = members;
-    const boundaries = shardBoundaries(members.length, shards);
-    const list = members.map(({ hello, address }, rank) => ({
-      workerId: hello!.workerId,
-      host: hello!.peerHost || address,
-      port: hello!.peerPort,
-      firstShard: boundaries[rank]!,
-      endShard: boundaries[rank + 1]!,
-    }));
-    const first = members[0]!.hello!;
-    const effects: CoordinatorEffect[] = [
-      {
-        do: 'formed',
-        generation: this.#generation,
-        members: members.map(({ hello }) => ({ workerId: hello!.workerId, threads: hello!.threads })),
-        backend: first.backend,
-        variant: first.variant,
-        fingerprint: first.fingerprint,
-      },
-    ];
-    members.forEach(({ connection }, rank) => {
-      effects.push({
-        do: 'send',
-        connection,
-        message: {
-          type: 'membership',
-          generation: this.#generation,
-          members: list,
-          rank,
-          startStep,
-          endStep,
-          hasState: false,
-        },
-      });
-      if (startStep > 0) effects.push({ do: 'sendState', connection, generation: this.#generation });
+    this.#results = new MemberResults(this.#facts, members.length);
+    const generation = this.#generation;
+    const list = memberList(members, shards);
+    for (const member of members) {
+      member.standing = undefined;
+      member.ready = false;
+      member.finished = null;
+    }
+    const { backend, variant, fingerprint } = members[0]!.hello!;
+    const summary = members.map(({ hello }) => ({ workerId: hello!.workerId, threads: hello!.threads }));
+    const message = (rank: number): ToWorker => ({
+      type: 'membership',
+      generation,
+      members: list,
+      rank,
+      endStep,
     });
-    const surplus = [...this.#workers.values()].filter(
-      (worker) => worker.hello !== null && !members.includes(worker),
-    );
-    return [...effects, ...surplus.flatMap((worker) => this.#refuseSurplus(worker))];
+    return [
+      { do: 'journal', generation, workerIds: list.map(({ workerId }) => workerId) },
+      { do: 'formed', generation, members: summary, backend, variant, fingerprint, reason },
+      ...members.map(({ connection }, rank) => ({ do: 'send', connection, message: message(rank) }) as const),
+    ];
+  }
+
+  #standing(worker: Worker, step: number | null): CoordinatorEffect[] {
+    if (this.#phase !== 'aligning') return [];
+    worker.standing = step;
+    if (this.#members.some(({ standing }) => standing === undefined)) return [];
+    const standings = this.#members.map(({ standing }, rank) => ({ rank, step: standing! }));
+    const { step: newest, origin, source, behind, reason } = alignmentOf(standings, this.#checkpointStep);
+    const generation = this.#generation;
+    const evaluate = this.#facts.evaluateAfter(newest) && this.#evaluated < newest;
+    const snapshot = this.#facts.checkpointAfter(newest) && (this.#checkpointStep ?? 0) < newest;
+    const message = {
+      type: 'align',
+      generation,
+      step: newest,
+      origin,
+      source,
+      behind: [...behind],
+      evaluate,
+      snapshot,
+    } as const;
+    return [
+      { do: 'aligned', step: newest, reason },
+      ...this.#toMembers(message),
+      ...(origin === 'checkpoint'
+        ? behind.map(
+            (rank): CoordinatorEffect => ({
+              do: 'sendState',
+              connection: this.#members[rank]!.connection,
+              generation,
+              step: newest,
+            }),
+          )
+        : []),
+    ];
   }
 
   #memberReady(worker: Worker): CoordinatorEffect[] {
-    if (this.#phase !== 'forming') return [];
+    if (this.#phase !== 'aligning') return [];
     worker.ready = true;
     if (!this.#members.every((member) => member.ready)) return [];
     this.#phase = 'running';
-    const toAll = (message: ToWorker): CoordinatorEffect[] =>
-      this.#members.map(({ connection }) => ({ do: 'send', connection, message }));
+    const generation = this.#generation;
     return [
-      { do: 'started' },
-      ...toAll({ type: 'start', generation: this.#generation }),
-      ...(this.#stopRequested ? toAll({ type: 'stop', generation: this.#generation }) : []),
+      ...this.#toMembers({ type: 'start', generation }),
+      ...(this.#stopRequested ? this.#toMembers({ type: 'stop', generation }) : []),
     ];
+  }
+
+  #toMembers(message: ToWorker): CoordinatorEffect[] {
+    return this.#members.map(({ connection }) => ({ do: 'send', connection, message }));
   }
 
   /** Rank 0 speaks for all; the sums of every shard are there. */
   #report(worker: Worker, report: Extract<FromWorker, { type: 'report' }>): CoordinatorEffect[] {
-    if (this.#members[0] !== worker) return [];
-    if (report.sums.length !== this.#facts.shards * this.#facts.reports * 4) {
-      return this.#becomeFailed(
-        'LOCKSTEP_PROTOCOL',
-        `worker ${worker.hello!.workerId} sent a report of a wrong size`,
-      );
-    }
+    if (this.#members[0] !== worker || report.step <= this.#reported) return [];
+    const problem = this.#results.problemOfReport(report);
+    if (problem !== null) return this.#misconduct(worker, problem);
+    this.#reported = report.step;
     return [{ do: 'stepReport', report }];
   }
 
-  #evaluation(worker: Worker, message: Extract<FromWorker, { type: 'evaluation' }>): CoordinatorEffect[] {
-    const rank = this.#members.indexOf(worker);
-    if (rank < 0) return [];
-    const { shards, reports, evaluationBatches } = this.#facts;
-    const boundaries = shardBoundaries(this.#members.length, shards);
-    const own = boundaries[rank + 1]! - boundaries[rank]!;
-    if (
-      message.firstShard !== boundaries[rank] ||
-      message.sums.length !== evaluationBatches * own * reports * 4
-    ) {
-      return this.#becomeFailed(
-        'LOCKSTEP_PROTOCOL',
-        `worker ${worker.hello!.workerId} sent an evaluation of other shards`,
-      );
-    }
-    const parts = this.#evaluations.get(message.step) ?? new Map<number, typeof message>();
-    this.#evaluations.set(message.step, parts.set(rank, message));
-    if (parts.size < this.#members.length) return [];
-    this.#evaluations.delete(message.step);
-    return [
-      { do: 'evaluation', step: message.step, parts: this.#members.map((_, each) => parts.get(each)!) },
-    ];
+  #evaluation(worker: Worker, part: Extract<FromWorker, { type: 'evaluation' }>): CoordinatorEffect[] {
+    const problem = this.#results.problemOfPart(this.#members.indexOf(worker), part);
+    if (problem !== null) return this.#misconduct(worker, problem);
+    const parts = this.#results.add(this.#members.indexOf(worker), part);
+    if (parts === null || part.step <= this.#evaluated) return [];
+    this.#evaluated = part.step;
+    return [{ do: 'evaluation', step: part.step, parts }];
+  }
+
+  /** It says what cannot be: the run goes on without it. */
+  #misconduct(worker: Worker, what: string): CoordinatorEffect[] {
+    return [{ do: 'close', connection: worker.connection }, ...this.#lost(worker, what)];
   }
 
   #finished(worker: Worker, message: Extract<FromWorker, { type: 'finished' }>): CoordinatorEffect[] {
     worker.finished = message;
     if (!this.#members.every(({ finished }) => finished !== null)) return [];
-    const [first, ...others] = this.#members.map(({ finished, hello }) => ({ ...finished!, hello: hello! }));
-    const different = others.find(
-      (each) => each.weightsSha256 !== first!.weightsSha256 || each.step !== first!.step,
-    );
-    if (different !== undefined) {
-      return this.#becomeFailed(
-        'LOCKSTEP_WEIGHTS_DIFFER',
-        `after step ${first!.step} worker ${different.hello.workerId} has other weights than worker ${first!.hello.workerId}: one of the two machines computes wrongly`,
-      );
+    const difference = weightsDifference(this.#members);
+    if (difference !== null) return this.#becomeFailed('LOCKSTEP_WEIGHTS_DIFFER', difference);
+    if (!this.#stopRequested && message.step < this.#facts.endStep) {
+      // The last worker left, and has handed its state over as a checkpoint.
+      const effects = this.#release(worker);
+      return [...effects, ...this.#reform('the last worker left')];
     }
     this.#phase = 'over';
-    return [{ do: 'end', step: first!.step, weightsSha256: first!.weightsSha256 }];
+    return [{ do: 'end', step: message.step, weightsSha256: message.weightsSha256 }];
   }
 
   #stop(): CoordinatorEffect[] {
     this.#stopRequested = true;
     if (this.#phase === 'gathering')
       return this.#becomeFailed('LOCKSTEP_STOPPED', 'stopped before the first step');
-    if (this.#phase !== 'running') return [];
-    return this.#members.map(({ connection }) => ({
-      do: 'send',
-      connection,
-      message: { type: 'stop', generation: this.#generation },
-    }));
+    if (this.#phase === 'paused') return this.#becomePaused(0, 'no worker');
+    return this.#phase === 'running' ? this.#toMembers({ type: 'stop', generation: this.#generation }) : [];
+  }
+
+  /** The last one finishes its step and hands over a checkpoint; any other is free at once, the others go on. */
+  #leave(worker: Worker): CoordinatorEffect[] {
+    worker.leaving = true;
+    const isMember = this.#members.includes(worker);
+    if (isMember && this.#members.length === 1 && this.#present().length === 0 && this.#phase === 'running') {
+      return [
+        {
+          do: 'send',
+          connection: worker.connection,
+          message: { type: 'stop', generation: this.#generation },
+        },
+      ];
+    }
+    const effects = this.#release(worker);
+    return isMember ? [...effects, ...this.#reform(`worker ${worker.hello!.workerId} left`)] : effects;
+  }
+
+  #release(worker: Worker): CoordinatorEffect[] {
+    this.#workers.delete(worker.connection);
+    return [{ do: 'send', connection: worker.connection, message: { type: 'released' } }];
+  }
+
+  #suspect(by: Worker, rank: number, why: string): CoordinatorEffect[] {
+    const suspected = this.#members[rank];
+    if (suspected === undefined || suspected === by) return [];
+    const isFirst = this.#suspicions.add(this.#members.indexOf(by), rank);
+    const message = `worker ${by.hello!.workerId} cannot reach worker ${suspected.hello!.workerId}: ${why}`;
+    const timer = { kind: 'suspicion', generation: this.#generation } as const;
+    return [
+      { do: 'notice', message },
+      ...(isFirst ? [{ do: 'setTimer', timer, ms: suspicionMs } as const] : []),
+    ];
+  }
+
+  #timer(timer: Timer): CoordinatorEffect[] {
+    if (timer.kind === 'exclusion') {
+      this.#excluded.delete(timer.workerId);
+      return [];
+    }
+    if (timer.generation !== this.#generation) return [];
+    const rank = this.#suspicions.verdict();
+    const worker = rank === null ? undefined : this.#members[rank];
+    if (worker === undefined) return [];
+    const { workerId } = worker.hello!;
+    this.#excluded.add(workerId);
+    return [
+      { do: 'setTimer', timer: { kind: 'exclusion', workerId }, ms: exclusionMs },
+      { do: 'close', connection: worker.connection },
+      ...this.#lost(worker, 'the others cannot reach it'),
+    ];
   }
 
   #closed(connection: ConnectionId, why: string): CoordinatorEffect[] {
     const worker = this.#workers.get(connection);
-    this.#workers.delete(connection);
-    if (worker === undefined || this.#phase === 'over') return [];
-    return this.#lost(worker, why);
+    return worker === undefined ? [] : this.#lost(worker, why);
   }
 
-  /** Before the membership is formed a worker may come and go. */
   #lost(worker: Worker, why: string): CoordinatorEffect[] {
-    const name = worker.hello?.workerId ?? worker.address;
-    if (!this.#members.includes(worker)) {
-      this.#workers.delete(worker.connection);
-      if (worker.hello === null) return [];
-      return [{ do: 'notice', message: `worker ${name} is gone: ${why}` }];
-    }
-    return this.#becomeFailed('LOCKSTEP_PEER_LOST', `worker ${name} is gone: ${why}`);
+    this.#workers.delete(worker.connection);
+    if (worker.hello === null) return [];
+    const reason = `worker ${worker.hello.workerId} is gone: ${why}`;
+    if (!this.#members.includes(worker)) return [{ do: 'notice', message: reason }];
+    return this.#reform(reason);
   }
 
-  /** What a worker that is not a member cannot do is nobody else's trouble. */
+  /** What a worker cannot do ends the run where it is the model's or the last worker's trouble; else it is left out. */
   #workerFailed(worker: Worker, message: Extract<FromWorker, { type: 'failure' }>): CoordinatorEffect[] {
-    const name = worker.hello?.workerId ?? worker.address;
-    if (!this.#members.includes(worker)) {
-      this.#workers.delete(worker.connection);
-      return [
-        { do: 'close', connection: worker.connection },
-        { do: 'notice', message: `worker ${name} cannot take part: ${message.message}` },
-      ];
-    }
     const code = Object.hasOwn(errorCodes, message.code)
       ? (message.code as ErrorCode)
       : 'LOCKSTEP_WORKER_FAILED';
-    if (code === 'LOCKSTEP_NOT_FINITE') return this.#becomeFailed(code, message.message);
-    return this.#becomeFailed(code, `worker ${name}: ${message.message}`);
+    const isMember = this.#members.includes(worker);
+    if (isMember && code === 'LOCKSTEP_NOT_FINITE') return this.#becomeFailed(code, message.message);
+    const name = worker.hello!.workerId;
+    worker.leaving = true;
+    if (isMember && this.#present().length === 0)
+      return this.#becomeFailed(code, `worker ${name}: ${message.message}`);
+    return [{ do: 'close', connection: worker.connection }, ...this.#lost(worker, message.message)];
   }
 
   #refuse(worker: Worker, code: ErrorCode, message: string): CoordinatorEffect[] {
@@ -395,7 +429,6 @@ export class CoordinatorMachine {
   }
 
   #becomeFailed(code: ErrorCode, message: string): CoordinatorEffect[] {
-    if (this.#phase === 'over') return [];
     this.#phase = 'over';
     const failure: ToWorker = {
       type: 'failure',

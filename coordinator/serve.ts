@@ -12,6 +12,7 @@ import type { RunConfig } from '../src/config/schema.ts';
 import type { Dataset } from '../src/data/dataset.ts';
 import type { RunEvent } from '../src/engine/events.ts';
 import { asLockstepError, LockstepError } from '../src/errors.ts';
+import { hasJournal, Journal } from './journal.ts';
 import { planRun } from './run-plan.ts';
 import { CoordinatorSession } from './session.ts';
 
@@ -22,6 +23,8 @@ export interface OpenRunOptions {
   readonly resume: boolean;
   /** Worker processes; 0: one worker inside of this process. */
   readonly workers: number;
+  /** With fewer the run pauses. */
+  readonly workersMin?: number;
   readonly stopAfterStep: number | undefined;
   readonly onEvent: (event: RunEvent) => void;
 }
@@ -37,15 +40,31 @@ export async function openRun(options: OpenRunOptions): Promise<CoordinatorSessi
       `the checkpoint is at step ${from.step}, behind step ${plan.endStep}, where this run is to end`,
     );
   }
-  return new CoordinatorSession({ plan, workersWanted: Math.max(1, workers), from, onEvent });
+  const journal = Journal.open(options.out);
+  const session = new CoordinatorSession({
+    plan,
+    workersWanted: Math.max(1, workers),
+    workersMin: options.workersMin ?? 1,
+    journal,
+    from,
+    onEvent,
+  });
+  session.result.finally(() => journal.close()).catch(() => undefined);
+  return session;
 }
 
 /** What must be as it was, for the run to end with the bytes it would have had. */
 const fixedKeys = ['data', 'model', 'loss', 'optimizer', 'clipNorm', 'batch', 'shards', 'seed'] as const;
 
-async function checkpointToResume({ out, config, dataset, onEvent }: OpenRunOptions): Promise<Checkpoint> {
+async function checkpointToResume({
+  out,
+  config,
+  dataset,
+  onEvent,
+}: OpenRunOptions): Promise<Checkpoint | null> {
   const found = await newestCheckpoint(out);
   if (found === null) {
+    if (hasJournal(out)) return null;
     throw new LockstepError('LOCKSTEP_CHECKPOINT_NOT_FOUND', `${out}: there is no checkpoint to resume from`);
   }
   for (const line of found.skipped) onEvent({ event: 'notice', message: `skipped a checkpoint: ${line}` });

@@ -1,7 +1,6 @@
 // One run's coordinator (I/O): links of workers on one side, the pure machine in the middle, files and events on the
 // other. It decides nothing; effects of the machine are carried out here.
 
-import { randomUUID } from 'node:crypto';
 import { ProtocolError } from '../proto/error.ts';
 import { limits } from '../proto/limits.ts';
 import type { MessageOf } from '../proto/messages.ts';
@@ -16,18 +15,17 @@ import { asLockstepError, type ErrorCode, LockstepError } from '../src/errors.ts
 import { deferred } from '../src/platform/deferred.ts';
 import { packageVersion } from '../src/platform/package-root.ts';
 import { CheckpointKeeper } from './checkpoint-keeper.ts';
-import {
-  type ConnectionId,
-  type CoordinatorEffect,
-  type CoordinatorEvent,
-  CoordinatorMachine,
-} from './machine.ts';
+import type { ConnectionId, CoordinatorEffect, CoordinatorEvent } from './effects.ts';
+import type { Journal } from './journal.ts';
+import { CoordinatorMachine } from './machine.ts';
 import { evaluationEvent, stepEvent } from './reporter.ts';
 import type { RunPlan } from './run-plan.ts';
 
 export interface SessionOptions {
   readonly plan: RunPlan;
   readonly workersWanted: number;
+  readonly workersMin: number;
+  readonly journal: Journal;
   /** The checkpoint to go on from. */
   readonly from: Checkpoint | null;
   readonly onEvent: (event: RunEvent) => void;
@@ -41,26 +39,33 @@ export class CoordinatorSession {
   readonly #result = deferred<RunResult>();
   readonly #allClosed = deferred<void>();
   #nextConnection = 1;
+  #generation = 0;
+  /** The start was told. */
+  #started = false;
   #lastMetrics: RunResult['metrics'] = {};
-  /** Made for the first worker that needs it, sent to all. */
-  #startState: ReturnType<CheckpointKeeper['startState']> | null = null;
 
   constructor(options: SessionOptions) {
     this.#options = options;
-    const { plan, from } = options;
+    const { plan, from, journal } = options;
+    const { cadence } = plan.facts;
     this.#machine = new CoordinatorMachine({
-      runId: randomUUID(),
+      runId: journal.runId,
+      generation: journal.generation,
       workersWanted: options.workersWanted,
+      workersMin: options.workersMin,
       shards: plan.config.shards,
       reports: plan.facts.names.length,
       evaluationBatches: Math.ceil(plan.facts.testSamples / plan.facts.batch),
       packageVersion: packageVersion(),
       protocolVersion,
-      startStep: from?.step ?? 0,
+      checkpointStep: from?.step ?? null,
       endStep: plan.endStep,
       fingerprint: from?.fingerprint ?? null,
+      evaluateAfter: (step) => step > 0 && cadence.evaluateAfter(step),
+      checkpointAfter: (step) => step > 0 && (step === plan.endStep || cadence.checkpointAfter(step)),
     });
     this.#keeper = new CheckpointKeeper(plan, from, (path, step) => {
+      this.#handle({ is: 'checkpointed', step });
       options.onEvent({ event: 'checkpoint', step, path });
     });
     // The caller awaits the result when everything is set up; until then nobody does.
@@ -85,6 +90,7 @@ export class CoordinatorSession {
     const connection = this.#nextConnection++;
     this.#links.set(connection, link);
     this.#handle({ is: 'connected', connection, address: link.remoteAddress });
+    link.watch(() => (this.#machine.phase === 'running' ? limits.silenceMs : limits.silenceWhileFormingMs));
     link.start({
       onMessage: (message) => this.#handle({ is: 'message', connection, message }),
       onClose: (reason) => {
@@ -93,6 +99,11 @@ export class CoordinatorSession {
         this.#handle({ is: 'closed', connection, why: closeText(reason) });
       },
     });
+  }
+
+  /** Nothing more is waited for before the first step. */
+  gathered(): void {
+    this.#handle({ is: 'gathered' });
   }
 
   /** Finish the step in flight, keep a checkpoint, end. */
@@ -140,7 +151,7 @@ export class CoordinatorSession {
         this.#background(this.#sendData(effect.connection));
         return;
       case 'sendState':
-        this.#background(this.#sendState(effect.connection, effect.generation));
+        this.#background(this.#sendState(effect));
         return;
       case 'notice':
         onEvent({ event: 'notice', message: effect.message });
@@ -148,7 +159,14 @@ export class CoordinatorSession {
       case 'formed':
         this.#formed(effect);
         return;
-      case 'started':
+      case 'aligned':
+        onEvent({ event: 'notice', message: `generation ${this.#generation}: ${effect.reason}` });
+        return;
+      case 'journal':
+        this.#options.journal.formed(effect.generation, effect.workerIds);
+        return;
+      case 'setTimer':
+        setTimeout(() => this.#handle({ is: 'timer', timer: effect.timer }), effect.ms).unref();
         return;
       case 'stepReport': {
         const event = stepEvent(effect.report, plan.facts);
@@ -203,31 +221,35 @@ export class CoordinatorSession {
   #formed(effect: Extract<CoordinatorEffect, { do: 'formed' }>): void {
     const { onEvent, plan, from } = this.#options;
     this.#keeper.fingerprint = effect.fingerprint;
-    onEvent({
-      event: 'start',
-      name: plan.config.name,
-      workers: plan.workers,
-      threads: effect.members[0]?.threads ?? 1,
-      shards: plan.config.shards,
-      backend: effect.backend as 'native' | 'wasm' | 'reference',
-      variant: effect.variant,
-      fingerprint: effect.fingerprint,
-      parameters: plan.parameterCount,
-      trainSamples: plan.facts.trainSamples,
-      testSamples: plan.facts.testSamples,
-      batch: plan.config.batch,
-      stepsPerEpoch: plan.facts.cadence.stepsPerEpoch,
-      steps: plan.facts.cadence.steps,
-      firstStep: from?.step ?? 0,
-      seed: plan.config.seed,
-      out: plan.out,
-    });
+    this.#generation = effect.generation;
+    this.#keeper.forget();
+    if (!this.#started)
+      onEvent({
+        event: 'start',
+        name: plan.config.name,
+        workers: plan.workers,
+        threads: effect.members[0]?.threads ?? 1,
+        shards: plan.config.shards,
+        backend: effect.backend as 'native' | 'wasm' | 'reference',
+        variant: effect.variant,
+        fingerprint: effect.fingerprint,
+        parameters: plan.parameterCount,
+        trainSamples: plan.facts.trainSamples,
+        testSamples: plan.facts.testSamples,
+        batch: plan.config.batch,
+        stepsPerEpoch: plan.facts.cadence.stepsPerEpoch,
+        steps: plan.facts.cadence.steps,
+        firstStep: from?.step ?? 0,
+        seed: plan.config.seed,
+        out: plan.out,
+      });
+    this.#started = true;
     onEvent({
       event: 'membership',
       generation: effect.generation,
       world: effect.members.length,
       wanted: this.#options.workersWanted,
-      reason: `workers ${effect.members.map(({ workerId }) => workerId).join(', ')} are here`,
+      reason: effect.reason,
     });
   }
 
@@ -239,10 +261,13 @@ export class CoordinatorSession {
     }
   }
 
-  async #sendState(connection: ConnectionId, generation: number): Promise<void> {
+  async #sendState({
+    connection,
+    generation,
+    step,
+  }: Extract<CoordinatorEffect, { do: 'sendState' }>): Promise<void> {
     const link = this.#links.get(connection);
-    this.#startState ??= this.#keeper.startState();
-    const { step, sections } = this.#startState;
+    const sections = await this.#keeper.stateAt(step);
     for (const { name, bytes } of sections) {
       await sendPieces(
         bytes,

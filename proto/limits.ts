@@ -47,5 +47,11 @@ export const limits = {
   connectTimeoutMs: 10_000,
   upgradeTimeoutMs: 10_000,
   closeTimeoutMs: 2_000,
-  meshTimeoutMs: 30_000,
+  meshTimeoutMs: 5_000,
+  /** Between two looks at whether the other end of a control connection is alive. */
+  pingIntervalMs: 500,
+  /** A member that says nothing for this long while the run runs is taken for lost. */
+  silenceMs: 2_000,
+  /** The same while it loads, compiles or aligns, when one turn of its main thread may be long. */
+  silenceWhileFormingMs: 30_000,
 } as const;

@@ -22,8 +22,8 @@ import {
 } from './fields.ts';
 import { limits } from './limits.ts';
 
-/** up: worker to coordinator; down: coordinator to worker; either: both; peer: worker to worker. */
-export type Direction = 'up' | 'down' | 'either' | 'peer';
+/** up: worker to coordinator; down: coordinator to worker; either: both; peer: worker to worker; any: all of these. */
+export type Direction = 'up' | 'down' | 'either' | 'peer' | 'any';
 
 interface MessageRow {
   readonly direction: Direction;
@@ -71,6 +71,10 @@ export const messages = {
       workerId: name,
       peerHost: host,
       peerPort: port,
+      /** The run it comes from; '' for a worker that has just started. */
+      runId: name,
+      /** The newest generation it was a member of. */
+      generation,
     },
   },
   /** Answer to hello: the run, its config as JSON text, and what its data set is. */
@@ -89,27 +93,50 @@ export const messages = {
   },
 
   // --- a generation
-  /** The agreed members in rank order. A worker answers ready when its mesh stands and its state is that of startStep. */
+  /** The agreed members in rank order. Whoever gets it gives up the step in flight and answers with its standing. */
   membership: {
     direction: 'down',
     fields: {
       generation,
       members: list(member, limits.workersMax),
       rank: integer(limits.workersMax),
-      startStep: step,
       /** The last step to take now: the end of the run, or earlier where the run is to stop and be resumed. */
       endStep: step,
-      /** The receiver is to have the state of startStep already; else it comes in statePieces, or startStep is 0. */
-      hasState: flag,
     },
   },
+  /** What a member has: the state after `step` committed steps, or none. */
+  standing: { direction: 'up', fields: { generation, hasState: flag, step } },
+  /**
+   * Where the members go on: with the state after `step`. Those of `behind` have it not and are healed by rank `source`; where
+   * nobody has it, it comes from the coordinator (origin checkpoint) or is drawn from the seed (step 0). `evaluate`: the
+   * evaluation after `step` is still owed, and comes first; `snapshot` likewise.
+   */
+  align: {
+    direction: 'down',
+    fields: {
+      generation,
+      step,
+      origin: choice('member', 'checkpoint', 'seed'),
+      source: integer(limits.workersMax),
+      behind: list(integer(limits.workersMax), limits.workersMax),
+      evaluate: flag,
+      snapshot: flag,
+    },
+  },
+  /** Mesh, engine and state of this generation stand. Generation 0: the data set is here, a membership may be formed. */
   ready: { direction: 'up', fields: { generation } },
   start: { direction: 'down', fields: { generation } },
+  /** A peer cannot be reached or has gone; the sender's step cannot end. */
+  suspect: { direction: 'up', fields: { generation, rank: integer(limits.workersMax), why: line } },
+  /** The worker wants to leave after this step, and stays to hand over until it is released. */
+  leave: { direction: 'up', fields: {} },
+  /** The worker is needed no longer. */
+  released: { direction: 'down', fields: {} },
 
   // --- state (parameters, statistics, optimizer slots): to heal a worker, or to be kept
   /** Bytes of one section. The last piece of a section ends at `total`. */
   statePiece: {
-    direction: 'either',
+    direction: 'any',
     fields: {
       generation,
       step,
@@ -119,8 +146,6 @@ export const messages = {
       bytes: bytes(limits.pieceBytesMax),
     },
   },
-  /** Send the state as it is after `step`, all sections, as statePieces. */
-  snapshotRequest: { direction: 'down', fields: { generation, step } },
 
   // --- running
   /** Rank 0, after each step: sums of shard s at s * reports (float32), all shards of the run. */
@@ -144,7 +169,7 @@ export const messages = {
   finished: { direction: 'up', fields: { generation, step, weightsSha256: sha256 } },
   /** The run is over; the connection ends. */
   done: { direction: 'down', fields: {} },
-  /** The worker leaves of its own will, after this step. */
+  /** The worker leaves at once. */
   goodbye: { direction: 'up', fields: { reason: line } },
   /** The sender cannot go on, or the receiver shall not. */
   failure: {
@@ -193,9 +218,9 @@ export type Message = MessageOf<MessageType>;
 export type End = 'coordinator' | 'worker' | 'peer';
 
 interface SentBy {
-  coordinator: 'down' | 'either';
-  worker: 'up' | 'either';
-  peer: 'peer';
+  coordinator: 'down' | 'either' | 'any';
+  worker: 'up' | 'either' | 'any';
+  peer: 'peer' | 'any';
 }
 type TypesOf<D extends Direction> = {
   [T in MessageType]: Table[T]['direction'] extends D ? T : never;
@@ -217,9 +242,9 @@ export const across: { readonly [E in End]: Across<E> } = {
 };
 
 const directionsSent: { readonly [E in End]: readonly Direction[] } = {
-  coordinator: ['down', 'either'],
-  worker: ['up', 'either'],
-  peer: ['peer'],
+  coordinator: ['down', 'either', 'any'],
+  worker: ['up', 'either', 'any'],
+  peer: ['peer', 'any'],
 };
 
 export const messageTypes = Object.keys(messages) as MessageType[];

@@ -20,6 +20,7 @@ export const errorCodes = {
   LOCKSTEP_CHECKPOINT_MISMATCH: { fault: 'usage', exitCode: 2 },
   LOCKSTEP_BACKEND_UNAVAILABLE: { fault: 'world', exitCode: 2 },
   LOCKSTEP_OUT_OF_MEMORY: { fault: 'world', exitCode: 1 },
+  LOCKSTEP_RUN_IN_USE: { fault: 'world', exitCode: 2 },
   LOCKSTEP_PORT_IN_USE: { fault: 'world', exitCode: 2 },
   LOCKSTEP_FILE_SYSTEM: { fault: 'world', exitCode: 1 },
   LOCKSTEP_UNAUTHORIZED: { fault: 'usage', exitCode: 2 },

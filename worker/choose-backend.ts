@@ -39,7 +39,7 @@ export function helloOf(
     readonly peerHost: string;
     readonly peerPort: number;
   },
-): MessageOf<'hello'> {
+): Omit<MessageOf<'hello'>, 'runId' | 'generation'> {
   const { fingerprint, kernelHashes, name, variant } = backend;
   return {
     type: 'hello',

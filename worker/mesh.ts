@@ -6,16 +6,24 @@ import { ProtocolError } from '../proto/error.ts';
 import { limits } from '../proto/limits.ts';
 import type { MessageFrom, MessageOf } from '../proto/messages.ts';
 import { connect } from '../proto/transport/client.ts';
-import { type CloseReason, type Connection, closeCodes } from '../proto/transport/connection.ts';
+import {
+  type CloseReason,
+  type Connection,
+  type ConnectionHandlers,
+  closeCodes,
+} from '../proto/transport/connection.ts';
 import { closeText } from '../proto/transport/link.ts';
-import { type Listener, listen } from '../proto/transport/server.ts';
 import type { TensorReceiver } from '../proto/transport/tensor-tap.ts';
 import type { Token } from '../proto/transport/token.ts';
 import { peerPath } from '../proto/version.ts';
 import { asLockstepError } from '../src/errors.ts';
 import { deferred } from '../src/platform/deferred.ts';
+import type { Arrival, PeerListener } from './peer-listener.ts';
 
 export type PeerMessage = Exclude<MessageFrom<'peer'>, { type: 'peerHello' }>;
+
+/** What belongs to the steps; the rest heals. */
+export type CollectiveMessage = Exclude<PeerMessage, { type: 'statePiece' }>;
 
 export interface MeshHandlers {
   onMessage(rank: number, message: PeerMessage): void;
@@ -26,59 +34,14 @@ export interface MeshHandlers {
   release?(chunk: Uint8Array): void;
 }
 
-/** Where other workers reach this one. Connections that come before they are expected wait, paused. */
-export class PeerListener {
-  readonly #listener: Listener;
-  #waiting: Connection<'peer'>[] = [];
-  #taker: ((connection: Connection<'peer'>) => void) | null = null;
+/** The mesh could not be formed for want of these ranks. */
+export class MeshError extends Error {
+  readonly ranks: readonly number[];
 
-  private constructor(listener: Listener) {
-    this.#listener = listener;
-  }
-
-  /** Throws LOCKSTEP_PORT_IN_USE or LOCKSTEP_INSECURE. */
-  static async open(options: {
-    readonly host: string;
-    readonly port: number;
-    readonly token: Token;
-    readonly insecure: boolean;
-  }): Promise<PeerListener> {
-    let self: PeerListener | null = null;
-    try {
-      const listener = await listen({
-        ...options,
-        local: 'peer',
-        path: peerPath,
-        roles: ['peer'],
-        onConnection: (connection) => self?.arrived(connection),
-      });
-      self = new PeerListener(listener);
-      return self;
-    } catch (error) {
-      throw asLockstepError(error);
-    }
-  }
-
-  get port(): number {
-    return this.#listener.port;
-  }
-
-  arrived(connection: Connection<'peer'>): void {
-    if (this.#taker !== null) this.#taker(connection);
-    else if (this.#waiting.length < limits.workersMax) this.#waiting.push(connection);
-    else connection.destroy();
-  }
-
-  /** From now on `taker` gets every connection, those that wait first. */
-  take(taker: (connection: Connection<'peer'>) => void): void {
-    this.#taker = taker;
-    const waiting = this.#waiting;
-    this.#waiting = [];
-    for (const connection of waiting) taker(connection);
-  }
-
-  close(): Promise<void> {
-    return this.#listener.close();
+  constructor(message: string, ranks: readonly number[]) {
+    super(message);
+    this.name = 'MeshError';
+    this.ranks = ranks;
   }
 }
 
@@ -106,7 +69,7 @@ export class Mesh {
       return new Mesh(await forming.run());
     } catch (error) {
       forming.abandon();
-      throw asLockstepError(error);
+      throw error instanceof MeshError ? error : asLockstepError(error);
     }
   }
 
@@ -142,25 +105,22 @@ class MeshForming {
   async run(): Promise<ReadonlyMap<number, Connection<'peer'>>> {
     const { membership, listener, signal } = this.#options;
     const timer = setTimeout(() => {
-      const missing = membership.members.filter(
-        (_, rank) => rank !== membership.rank && !this.#connected.has(rank),
+      const missing = membership.members.flatMap((_, rank) =>
+        rank === membership.rank || this.#connected.has(rank) ? [] : [rank],
       );
-      this.#complete.reject(
-        new ProtocolError(
-          'timeout',
-          `no connection with ${missing.map(({ workerId, host, port }) => `worker ${workerId} at ${host}:${port}`).join(', ')} ` +
-            `within ${limits.meshTimeoutMs / 1000} s: can the workers reach each other at these addresses?`,
-        ),
-      );
+      const seconds = limits.meshTimeoutMs / 1000;
+      this.#complete.reject(new MeshError(`no connection within ${seconds} s`, missing));
     }, limits.meshTimeoutMs);
     const abort = (): void =>
       this.#complete.reject(new ProtocolError('unreachable', 'connecting was given up'));
     signal?.addEventListener('abort', abort, { once: true });
     try {
       this.#finishIfComplete();
-      listener.take((connection) => this.#greet(connection, null));
+      listener.take(membership.generation, (arrival) => this.#accept(arrival));
       for (let rank = 0; rank < membership.rank; rank += 1) {
-        this.#dial(rank).catch((error: unknown) => this.#complete.reject(error));
+        this.#dial(rank).catch((error: unknown) =>
+          this.#complete.reject(new MeshError(asLockstepError(error).message, [rank])),
+        );
       }
       return await this.#complete.promise;
     } finally {
@@ -186,58 +146,75 @@ class MeshForming {
       token,
       signal: this.#giveUp.signal,
     });
-    this.#greet(connection, rank);
+    if (this.#giveUp.signal.aborted) {
+      connection.destroy();
+      return;
+    }
+    let isGreeted = false;
+    connection.start({
+      ...this.#handlersOf(connection, rank),
+      onMessage: (message) => {
+        if (isGreeted && message.type !== 'peerHello') this.#options.handlers.onMessage(rank, message);
+        else if (!isGreeted && message.type === 'peerHello' && message.rank === rank) {
+          isGreeted = true;
+          this.#join(connection, rank);
+        } else connection.close(closeCodes.protocol, 'not a member of this generation');
+      },
+    });
+    connection.send(this.#hello());
   }
 
-  /** `expected`: the rank that was dialled; null for one that dialled us. */
-  #greet(connection: Connection<'peer'>, expected: number | null): void {
+  #accept({ connection, hello, attach }: Arrival): void {
     const { membership, runId, handlers } = this.#options;
-    let rank: number | null = null;
-    const hello = {
-      type: 'peerHello',
-      runId,
-      generation: membership.generation,
-      rank: membership.rank,
-    } as const;
-    connection.start({
+    const { rank } = hello;
+    const wrong =
+      this.#giveUp.signal.aborted ||
+      hello.runId !== runId ||
+      rank >= membership.members.length ||
+      rank <= membership.rank ||
+      this.#connected.has(rank);
+    if (wrong) {
+      connection.close(closeCodes.protocol, 'not a member of this generation');
+      return;
+    }
+    attach({
+      ...this.#handlersOf(connection, rank),
       onMessage: (message) => {
-        if (message.type === 'peerHello') {
-          const wrong =
-            rank !== null ||
-            message.runId !== runId ||
-            message.generation !== membership.generation ||
-            message.rank >= membership.members.length ||
-            (expected === null ? message.rank <= membership.rank : message.rank !== expected) ||
-            this.#connected.has(message.rank);
-          if (wrong) {
-            connection.close(closeCodes.protocol, 'not a member of this generation');
-            return;
-          }
-          rank = message.rank;
-          if (expected === null) connection.send(hello);
-          this.#connected.set(rank, connection);
-          this.#finishIfComplete();
-        } else if (rank === null) {
-          connection.close(closeCodes.protocol, 'the first message must be peerHello');
-        } else {
-          handlers.onMessage(rank, message);
-        }
+        if (message.type !== 'peerHello') handlers.onMessage(rank, message);
+        else connection.close(closeCodes.protocol, 'peerHello was said twice');
       },
+    });
+    connection.send(this.#hello());
+    this.#join(connection, rank);
+  }
+
+  #hello(): MessageOf<'peerHello'> {
+    const { membership, runId } = this.#options;
+    return { type: 'peerHello', runId, generation: membership.generation, rank: membership.rank };
+  }
+
+  #handlersOf(connection: Connection<'peer'>, rank: number): Omit<ConnectionHandlers<'peer'>, 'onMessage'> {
+    const { handlers } = this.#options;
+    this.#open.add(connection);
+    return {
       onClose: (reason) => {
         this.#open.delete(connection);
-        this.#closed(rank ?? expected, reason);
+        this.#closed(rank, reason);
       },
+      openTensor: (head, dataBytes) => handlers.openTensor?.(rank, head, dataBytes) ?? null,
       release: (chunk) => handlers.release?.(chunk),
-      openTensor: (head, dataBytes) =>
-        rank === null ? null : (handlers.openTensor?.(rank, head, dataBytes) ?? null),
-    });
-    if (expected !== null) connection.send(hello);
+    };
   }
 
-  #closed(rank: number | null, reason: CloseReason): void {
-    if (rank === null || reason.kind === 'local') return;
+  #join(connection: Connection<'peer'>, rank: number): void {
+    this.#connected.set(rank, connection);
+    this.#finishIfComplete();
+  }
+
+  #closed(rank: number, reason: CloseReason): void {
+    if (reason.kind === 'local') return;
     const why = closeText(reason);
-    this.#complete.reject(new ProtocolError('unreachable', `lost the connection to rank ${rank}: ${why}`));
+    this.#complete.reject(new MeshError(why, [rank]));
     this.#options.handlers.onLost(rank, why);
   }
 

@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ProtocolError } from '../proto/error.ts';
 import { connect } from '../proto/transport/client.ts';
 import type { Link } from '../proto/transport/link.ts';
@@ -12,7 +13,7 @@ import type { StopSignal } from '../src/engine/events.ts';
 import { asLockstepError, LockstepError } from '../src/errors.ts';
 import type { BackendName } from '../src/kernels/backend.ts';
 import { chooseBackend, helloOf } from './choose-backend.ts';
-import { PeerListener } from './mesh.ts';
+import { PeerListener } from './peer-listener.ts';
 import { WorkerSession } from './session.ts';
 
 export interface JoinOptions {
@@ -60,6 +61,7 @@ export async function joinRun(options: JoinOptions): Promise<JoinResult> {
     const peer = { peerHost: announcedHost(listen.host), peerPort: listener.port };
     const session = new WorkerSession({
       link: await dial(url, token),
+      redial: (ending) => dialAgain(url, token, ending),
       hello: helloOf(backend, { workerId, threads, ...peer }),
       backend,
       threads,
@@ -71,6 +73,24 @@ export async function joinRun(options: JoinOptions): Promise<JoinResult> {
     return { workerId, steps };
   } finally {
     await listener.close();
+  }
+}
+
+/** For how long a worker goes on, or waits, without its coordinator, in milliseconds; and between two attempts. */
+const coordinatorAwayMs = 600_000;
+const redialMs = { first: 50, most: 1_000 } as const;
+
+/** A coordinator that refuses for good is not asked again. */
+async function dialAgain(url: URL, token: Token, ending: AbortSignal): Promise<Link<'worker'>> {
+  const giveUpMs = performance.now() + coordinatorAwayMs;
+  for (let waitMs: number = redialMs.first; ; waitMs = Math.min(redialMs.most, waitMs * 2)) {
+    try {
+      return await dial(url, token);
+    } catch (error) {
+      const { code } = asLockstepError(error);
+      if (code !== 'LOCKSTEP_CONNECT_FAILED' || performance.now() > giveUpMs || ending.aborted) throw error;
+    }
+    await sleep(waitMs, undefined, { signal: ending });
   }
 }
 
@@ -111,7 +131,7 @@ export async function runInProcess(options: {
   if (backend.notice !== null) onNotice(backend.notice);
   const workerId = 'local';
   const hello = helloOf(backend, { workerId, threads, peerHost: '', peerPort: 0 });
-  const session = new WorkerSession({ link, hello, backend, threads, network: null, dataset });
+  const session = new WorkerSession({ link, hello, backend, threads, network: null, dataset, redial: null });
   const { steps } = await session.run();
   return { workerId, steps };
 }

@@ -1,9 +1,9 @@
-// One worker's run (I/O): the link to the coordinator, data, engine, mesh and steps around the pure machine. It decides
-// nothing; effects of the machine are carried out here.
+// One worker's run (I/O): the link to the coordinator, data, and one membership after another (member.ts) around the pure
+// machine. It decides nothing; effects of the machine are carried out here.
 
-import { ProtocolError } from '../proto/error.ts';
+import { limits } from '../proto/limits.ts';
 import type { MessageFrom, MessageOf } from '../proto/messages.ts';
-import { PieceAssembler, sendPieces } from '../proto/transport/bulk.ts';
+import { sendPieces } from '../proto/transport/bulk.ts';
 import { closeText, type Link } from '../proto/transport/link.ts';
 import type { Token } from '../proto/transport/token.ts';
 import { weightsSha256 } from '../src/checkpoint/weights-hash.ts';
@@ -11,30 +11,22 @@ import { parseConfig } from '../src/config/parse.ts';
 import type { Dataset } from '../src/data/dataset.ts';
 import { datasetSha256 } from '../src/data/make-dataset.ts';
 import { DatasetAssembly } from '../src/data/share.ts';
-import { cadenceOf } from '../src/engine/cadence.ts';
-import { StepSchedule } from '../src/engine/schedule.ts';
 import { namedTensors } from '../src/engine/state.ts';
-import { asLockstepError, assert, LockstepError } from '../src/errors.ts';
+import { asLockstepError, LockstepError } from '../src/errors.ts';
 import { deferred } from '../src/platform/deferred.ts';
 import type { ChosenBackend } from './choose-backend.ts';
-import { Peers } from './collective/peers.ts';
-import {
-  compileFor,
-  modelOfRun,
-  type RunModel,
-  setInitialState,
-  stateVectors,
-  tensorNotFinite,
-} from './engine.ts';
-import { LanePool } from './lanes/lane-pool.ts';
-import { Mesh, type PeerListener, type PeerMessage } from './mesh.ts';
-import { diagnose } from './step/diagnose.ts';
-import { StepShell } from './step/step-shell.ts';
+import { modelOfRun, type RunModel, stateVectors, tensorNotFinite } from './engine.ts';
+import type { LanePool } from './lanes/lane-pool.ts';
+import { type HeldState, Member } from './member.ts';
+import { MeshError } from './mesh.ts';
+import type { PeerListener } from './peer-listener.ts';
 import { type WorkerEffect, type WorkerEvent, WorkerMachine } from './worker-machine.ts';
 
 export interface WorkerSessionOptions {
   readonly link: Link<'worker'>;
-  readonly hello: MessageOf<'hello'>;
+  /** Dials the coordinator again, for as long as it is worth it; null where there is no way back. Rejects when given up. */
+  readonly redial: ((signal: AbortSignal) => Promise<Link<'worker'>>) | null;
+  readonly hello: Omit<MessageOf<'hello'>, 'runId' | 'generation'>;
   readonly backend: ChosenBackend;
   /** Threads that compute. */
   readonly threads: number;
@@ -45,11 +37,9 @@ export interface WorkerSessionOptions {
 }
 
 export interface WorkerOutcome {
-  /** Steps this worker took part in. */
+  /** Steps that were committed while this worker took part. */
   readonly steps: number;
 }
-
-type Membership = MessageOf<'membership'>;
 
 /** What exists between welcome and the end. */
 interface Prepared {
@@ -59,53 +49,57 @@ interface Prepared {
   assembly: DatasetAssembly | null;
 }
 
-/** What exists of one membership. */
-interface Formed {
-  readonly lanes: LanePool;
-  readonly steps: StepShell;
-}
-
 export class WorkerSession {
   readonly #options: WorkerSessionOptions;
   readonly #machine = new WorkerMachine();
   readonly #outcome = deferred<WorkerOutcome>();
   readonly #ending = new AbortController();
-  /** How to close what was opened, in the order of opening. */
-  readonly #resources: (() => void | Promise<void>)[] = [];
+  #link: Link<'worker'>;
   #prepared: Prepared | null = null;
-  #formed: Formed | null = null;
-  #state: { readonly assembler: PieceAssembler; readonly apply: () => void } | null = null;
-  /** Pieces of state that came before the engine stood. */
-  #earlyPieces: MessageOf<'statePiece'>[] = [];
+  #member: Member | null = null;
+  /** One membership is given up before the next is built. */
+  #forming: Promise<void> = Promise.resolve();
+  #held: HeldState | null = null;
   #snapshots: Promise<void> = Promise.resolve();
   #snapshotInFlight = false;
-  #stepsDone = 0;
+  #firstStep: number | null = null;
+  #lastStep = 0;
 
   constructor(options: WorkerSessionOptions) {
     this.#options = options;
+    this.#link = options.link;
   }
 
   /** Runs to the end. Throws LockstepError. */
   async run(): Promise<WorkerOutcome> {
-    const { link, hello } = this.#options;
-    link.start({
-      onMessage: (message) => this.#handle({ is: 'message', message }),
-      onClose: (reason) => this.#handle({ is: 'closed', why: closeText(reason) }),
-    });
-    this.#handle({ is: 'opened', hello });
+    this.#open(this.#link);
     try {
       return await this.#outcome.promise;
     } finally {
       this.#ending.abort();
-      this.#formed?.steps.abandon();
-      link.close();
-      for (const close of this.#resources.reverse()) await close();
+      this.#link.close();
+      await this.#member?.end().catch(() => undefined);
+      await this.#forming.catch(() => undefined);
     }
   }
 
   /** This process was asked to end. */
   stop(): void {
     this.#handle({ is: 'stop' });
+  }
+
+  #open(link: Link<'worker'>): void {
+    this.#link = link;
+    link.watch(() => limits.silenceWhileFormingMs);
+    link.start({
+      onMessage: (message) => {
+        if (link === this.#link) this.#handle({ is: 'message', message });
+      },
+      onClose: (reason) => {
+        if (link === this.#link) this.#handle({ is: 'closed', why: closeText(reason) });
+      },
+    });
+    this.#handle({ is: 'opened', hello: this.#options.hello });
   }
 
   #handle(event: WorkerEvent): void {
@@ -118,23 +112,17 @@ export class WorkerSession {
     }
   }
 
-  #failed(thrown: unknown, phase: string, step = this.#formed?.steps.step ?? 0): void {
+  #failed(thrown: unknown, phase: string, step = this.#member?.step ?? 0): void {
     const error = asLockstepError(thrown);
     this.#handle({ is: 'failed', code: error.code, message: error.message, phase, step });
   }
 
-  /** Told after the snapshots on their way have left: they are from before the failure, and good. */
-  #stepsFailed(error: unknown, phase: string, step: number): void {
-    const tell = (): void => this.#failed(error, phase, step);
-    this.#snapshots.then(tell, tell);
-  }
-
-  #background(work: Promise<void>): void {
+  #background(work: Promise<unknown>): void {
     work.catch((error: unknown) => this.#failed(error, this.#machine.phase));
   }
 
   #send(message: MessageFrom<'worker'>): void {
-    this.#options.link.send(message);
+    this.#link.send(message);
   }
 
   #carryOut(effect: WorkerEffect): void {
@@ -149,19 +137,26 @@ export class WorkerSession {
         this.#takeData(effect.piece);
         return;
       case 'form':
-        this.#background(this.#form(effect.membership));
+        this.#forming = this.#forming.then(() => this.#form(effect.membership));
+        this.#background(this.#forming);
+        return;
+      case 'align':
+        this.#whenFormed(effect.align.generation, (member) => member.align(effect.align));
         return;
       case 'takeState':
-        this.#takeState(effect.piece);
+        this.#whenFormed(effect.piece.generation, (member) => member.takeState(null, effect.piece));
         return;
       case 'begin':
-        this.#formed!.steps.begin();
+        this.#member!.begin();
         return;
       case 'stopSteps':
-        this.#formed!.steps.stop();
+        this.#member!.stop();
+        return;
+      case 'redial':
+        this.#background(this.#redial());
         return;
       case 'end':
-        this.#outcome.resolve({ steps: this.#stepsDone });
+        this.#outcome.resolve({ steps: this.#lastStep - (this.#firstStep ?? this.#lastStep) });
         return;
       case 'fail':
         this.#outcome.reject(new LockstepError(effect.code, effect.message));
@@ -172,6 +167,10 @@ export class WorkerSession {
   }
 
   #prepare({ config, dataset, runId }: MessageOf<'welcome'>): void {
+    if (this.#prepared?.dataset) {
+      this.#handle({ is: 'prepared', hasData: true });
+      return;
+    }
     const run = modelOfRun(parseConfig(JSON.parse(config), 'the config of the coordinator'), dataset);
     const given = this.#options.dataset;
     const hasData = given !== null && given.sha256 === dataset.sha256;
@@ -192,143 +191,76 @@ export class WorkerSession {
     this.#handle({ is: 'dataComplete' });
   }
 
-  async #form(membership: Membership): Promise<void> {
+  /** Steps go on without the coordinator as long as all peers are there. */
+  async #redial(): Promise<void> {
+    const { redial } = this.#options;
+    if (redial === null) {
+      this.#handle({ is: 'gaveUp', message: 'the coordinator is gone' });
+      return;
+    }
+    let link: Link<'worker'>;
+    try {
+      link = await redial(this.#ending.signal);
+    } catch (error) {
+      this.#handle({
+        is: 'gaveUp',
+        message: `the coordinator did not come back: ${asLockstepError(error).message}`,
+      });
+      return;
+    }
+    if (this.#ending.signal.aborted) link.close();
+    else this.#open(link);
+  }
+
+  /** What belongs to a membership waits until the one before is given up. */
+  #whenFormed(generation: number, act: (member: Member) => void): void {
+    this.#background(
+      this.#forming.then(() => {
+        if (this.#machine.generation === generation && this.#member !== null) act(this.#member);
+      }),
+    );
+  }
+
+  async #form(membership: MessageOf<'membership'>): Promise<void> {
+    const { generation } = membership;
+    const before = this.#member;
+    if (before !== null) this.#held = await before.end();
+    this.#member = null;
+    if (this.#ending.signal.aborted || this.#machine.generation !== generation) return;
     const { run, runId, dataset } = this.#prepared!;
     const { backend, threads, network } = this.#options;
-    const { members, rank } = membership;
-    const { firstShard, endShard } = members[rank]!;
-    const compiled = compileFor(run, {
-      shards: run.config.shards,
-      firstShard,
-      endShard,
-      boundaries: [...members.map((member) => member.firstShard), run.config.shards],
-      lanes: threads,
-    });
-    const lanes = await LanePool.create({ compiled, backend: backend.backend, splits: dataset! });
-    if (!this.#keep(() => lanes.close())) return;
-    let peers: Peers | null = null;
-    if (members.length > 1 && network !== null) {
-      const mesh = await Mesh.form({
-        ...network,
-        membership,
-        runId,
-        signal: this.#ending.signal,
-        handlers: {
-          onMessage: (from, message) => this.#peerSaid(peers, from, message),
-          onLost: (from, why) => this.#peerLost(membership, from, why),
-          openTensor: (from, head, dataBytes) => peers?.openTensor(from, head, dataBytes) ?? null,
-          release: (chunk) => peers?.release(chunk),
-        },
-      });
-      if (!this.#keep(() => mesh.close())) return;
-      peers = new Peers({ mesh, membership, memory: lanes.memory, backend: backend.backend });
-    }
-    this.#formed = { lanes, steps: this.#stepShell(membership, lanes, peers) };
-    this.#startState(lanes, membership.startStep);
-  }
-
-  /** Closes `resource` when the session ends; at once, and false, where it has. */
-  #keep(close: () => void | Promise<void>): boolean {
-    if (this.#ending.signal.aborted) {
-      this.#background(Promise.resolve(close()));
-      return false;
-    }
-    this.#resources.push(close);
-    return true;
-  }
-
-  /** A ProtocolError ends that connection; anything else is a bug of ours and ends the run. */
-  #peerSaid(peers: Peers | null, from: number, message: PeerMessage): void {
-    try {
-      peers?.receive(from, message);
-    } catch (error) {
-      if (error instanceof ProtocolError) throw error;
-      this.#failed(error, this.#machine.phase);
-    }
-  }
-
-  /** The state of the start: drawn from the seed, or in pieces from the coordinator. */
-  #startState(lanes: LanePool, startStep: number): void {
-    const { run } = this.#prepared!;
-    if (startStep === 0) {
-      setInitialState(lanes.memory, run);
-      this.#handle({ is: 'formed', hasState: true });
-      return;
-    }
-    const vectors = stateVectors(lanes.memory, run.layout);
-    const parts = vectors.map(({ name, floats }) => ({ name, bytes: new Uint8Array(floats.byteLength) }));
-    this.#state = {
-      assembler: new PieceAssembler(parts),
-      apply: () => {
-        parts.forEach(({ bytes }, i) => {
-          vectors[i]!.floats.set(new Float32Array(bytes.buffer));
-        });
-      },
-    };
-    this.#handle({ is: 'formed', hasState: false });
-    const early = this.#earlyPieces;
-    this.#earlyPieces = [];
-    for (const piece of early) this.#takeState(piece);
-  }
-
-  #takeState(piece: MessageOf<'statePiece'>): void {
-    if (this.#state === null) {
-      this.#earlyPieces.push(piece);
-      return;
-    }
-    this.#state.assembler.take(piece.section, piece.offset, piece.bytes);
-    if (!this.#state.assembler.isComplete) return;
-    this.#state.apply();
-    this.#state = null;
-    this.#handle({ is: 'stateComplete' });
-  }
-
-  #stepShell(membership: Membership, lanes: LanePool, peers: Peers | null): StepShell {
-    const { run, dataset } = this.#prepared!;
-    const { config } = run;
-    const { compiled } = lanes.memory;
-    assert(dataset !== null, 'the data set is here before the engine');
-    const samples = { train: dataset.train.samples, test: dataset.test.samples };
-    const cadence = cadenceOf(config, samples);
-    const { generation, startStep, endStep, rank } = membership;
-    const { batch, seed, optimizer } = config;
-    const schedule = new StepSchedule({ samples: samples.train, batch, seed, optimizer });
-    return new StepShell({
-      plan: {
-        alone: peers === null,
-        segments: compiled.step.length,
-        updates: compiled.update.length,
-        buckets: compiled.buckets.length,
-        stepsPerTaskMax: compiled.tables.count,
-        endStep,
-        evaluateAfter: (step) => cadence.evaluateAfter(step),
-        checkpointAfter: (step) => cadence.checkpointAfter(step),
-      },
-      startStep,
-      generation,
-      lanes,
-      peers,
-      schedule,
-      testSamples: samples.test,
-      batch,
-      isReporter: rank === 0,
+    const member = new Member({
+      membership,
+      runId,
+      run,
+      dataset: dataset!,
+      backend,
+      threads,
+      network,
+      held: this.#held,
       send: (message) => this.#send(message),
-      snapshot: (step, last) => {
-        if (rank === 0) this.#snapshot(generation, step, lanes, last);
-      },
-      diagnose: (step, sums) =>
-        diagnose({
-          run,
-          memory: lanes.memory,
-          dataset,
-          schedule,
-          backend: this.#options.backend.backend,
-          step,
-          sums,
-        }),
-      onFinished: (step) => this.#background(this.#finished(step, startStep, lanes)),
+      snapshot: (step, last, lanes) => this.#snapshot(generation, step, lanes, last),
+      onPeerLost: (rank, why) => this.#handle({ is: 'peerLost', generation, rank, why }),
+      onFinished: (step, lanes) => this.#background(this.#finished(step, lanes)),
       onFailed: (error, phase, step) => this.#stepsFailed(error, phase, step),
     });
+    this.#member = member;
+    this.#handle({ is: 'quiet', generation, step: this.#held?.step ?? null });
+    this.#background(this.#build(member, generation));
+  }
+
+  /** A membership that was given up meanwhile is nobody's failure; a peer that cannot be reached is the coordinator's to judge. */
+  async #build(member: Member, generation: number): Promise<void> {
+    try {
+      await member.form();
+    } catch (error) {
+      if (this.#member !== member || this.#machine.generation !== generation) return;
+      if (!(error instanceof MeshError)) throw error;
+      for (const rank of error.ranks) this.#handle({ is: 'peerLost', generation, rank, why: error.message });
+      return;
+    }
+    this.#firstStep ??= member.step;
+    this.#handle({ is: 'aligned', generation });
   }
 
   /**
@@ -364,7 +296,7 @@ export class WorkerSession {
     step: number,
     copies: readonly { readonly name: string; readonly floats: Float32Array }[],
   ): Promise<void> {
-    const { link } = this.#options;
+    const link = this.#link;
     for (const { name: section, floats } of copies) {
       const bytes = new Uint8Array(floats.buffer, floats.byteOffset, floats.byteLength);
       const total = bytes.length;
@@ -377,9 +309,15 @@ export class WorkerSession {
     }
   }
 
-  async #finished(step: number, startStep: number, lanes: LanePool): Promise<void> {
+  /** Told after the snapshots on their way have left: they are from before the failure, and good. */
+  #stepsFailed(error: unknown, phase: string, step: number): void {
+    const tell = (): void => this.#failed(error, phase, step);
+    this.#snapshots.then(tell, tell);
+  }
+
+  async #finished(step: number, lanes: LanePool): Promise<void> {
     await this.#snapshots;
-    this.#stepsDone = step - startStep;
+    this.#lastStep = step;
     const { layout } = this.#prepared!.run;
     const { parameters, statistics } = lanes.memory;
     const sha = weightsSha256(
@@ -387,16 +325,5 @@ export class WorkerSession {
       namedTensors(statistics, layout.statistics),
     );
     this.#handle({ is: 'finished', step, weightsSha256: sha });
-  }
-
-  /** After the steps are done peers may go in any order. */
-  #peerLost({ members }: Membership, rank: number, why: string): void {
-    if (this.#machine.phase === 'finished' || this.#machine.phase === 'over') return;
-    const { workerId, host, port } = members[rank]!;
-    const step = this.#formed?.steps.step ?? 0;
-    const text = `lost worker ${workerId} (rank ${rank}, ${host}:${port}) in step ${step}: ${why}`;
-    const error = new LockstepError('LOCKSTEP_PEER_LOST', text);
-    this.#formed?.steps.abandon();
-    this.#failed(error, this.#machine.phase, step);
   }
 }

@@ -1,5 +1,5 @@
-// A worker's conversation with its coordinator as a pure machine: joining, loading, forming, running, ending.
-// The steps themselves are step/step-machine.ts; this one says when they begin and hears when they end.
+// A worker's conversation with its coordinator as a pure machine: joining, aligning with each new membership, running,
+// leaving, and being without a coordinator for a while. The steps themselves are step/step-machine.ts.
 
 import type { MessageFrom, MessageOf } from '../proto/messages.ts';
 import { type ErrorCode, errorCodes } from '../src/errors.ts';
@@ -8,14 +8,18 @@ type FromCoordinator = MessageFrom<'coordinator'>;
 type ToCoordinator = MessageFrom<'worker'>;
 
 export type WorkerEvent =
-  | { readonly is: 'opened'; readonly hello: MessageOf<'hello'> }
+  /** The link stands, for the first time or again. */
+  | { readonly is: 'opened'; readonly hello: Omit<MessageOf<'hello'>, 'runId' | 'generation'> }
   | { readonly is: 'message'; readonly message: FromCoordinator }
   /** The config is understood; `hasData`: this worker has the data set already. */
   | { readonly is: 'prepared'; readonly hasData: boolean }
   | { readonly is: 'dataComplete' }
-  /** Arena, lanes and the connections to all peers stand; `hasState`: the state of the start is there. */
-  | { readonly is: 'formed'; readonly hasState: boolean }
-  | { readonly is: 'stateComplete' }
+  /** The lanes are idle; `step`: of the state that is here, null where there is none. */
+  | { readonly is: 'quiet'; readonly generation: number; readonly step: number | null }
+  /** Engine, mesh and state of this generation stand. */
+  | { readonly is: 'aligned'; readonly generation: number }
+  /** Another member cannot be reached, or is gone. */
+  | { readonly is: 'peerLost'; readonly generation: number; readonly rank: number; readonly why: string }
   | { readonly is: 'finished'; readonly step: number; readonly weightsSha256: string }
   | {
       readonly is: 'failed';
@@ -24,7 +28,10 @@ export type WorkerEvent =
       readonly phase: string;
       readonly step: number;
     }
+  /** The link is gone. */
   | { readonly is: 'closed'; readonly why: string }
+  /** The coordinator did not come back in time. */
+  | { readonly is: 'gaveUp'; readonly message: string }
   /** This process was asked to end. */
   | { readonly is: 'stop' };
 
@@ -32,32 +39,37 @@ export type WorkerEffect =
   | { readonly do: 'send'; readonly message: ToCoordinator }
   | { readonly do: 'prepare'; readonly welcome: MessageOf<'welcome'> }
   | { readonly do: 'takeData'; readonly piece: MessageOf<'dataPiece'> }
+  /** Give up the step in flight, then build what this membership needs. */
   | { readonly do: 'form'; readonly membership: MessageOf<'membership'> }
+  | { readonly do: 'align'; readonly align: MessageOf<'align'> }
   | { readonly do: 'takeState'; readonly piece: MessageOf<'statePiece'> }
   | { readonly do: 'begin' }
   | { readonly do: 'stopSteps' }
+  | { readonly do: 'redial' }
   | { readonly do: 'end' }
   | { readonly do: 'fail'; readonly code: ErrorCode; readonly message: string };
 
-type Phase = 'opening' | 'greeting' | 'loading' | 'waiting' | 'forming' | 'running' | 'finished' | 'over';
+type Phase = 'opening' | 'loading' | 'waiting' | 'aligning' | 'running' | 'finished' | 'over';
 
 /** Messages that have a place in each phase; any other is the coordinator's mistake. */
 const expected: { readonly [P in Phase]: readonly FromCoordinator['type'][] } = {
-  opening: [],
-  greeting: ['welcome', 'refused', 'failure'],
-  loading: ['dataPiece', 'failure'],
-  waiting: ['membership', 'failure'],
-  forming: ['statePiece', 'start', 'failure'],
-  running: ['stop', 'failure'],
-  finished: ['done', 'stop', 'failure'],
+  opening: ['welcome', 'refused', 'failure'],
+  loading: ['dataPiece', 'refused', 'failure'],
+  waiting: ['membership', 'released', 'refused', 'failure', 'done'],
+  aligning: ['membership', 'align', 'statePiece', 'start', 'released', 'refused', 'failure'],
+  running: ['membership', 'stop', 'released', 'refused', 'failure'],
+  finished: ['membership', 'stop', 'released', 'refused', 'failure', 'done'],
   over: [],
 };
 
 export class WorkerMachine {
   #phase: Phase = 'opening';
+  #runId = '';
   #generation = 0;
-  /** While forming: what is still missing before the worker is ready. */
-  #missing = { formed: true, state: true };
+  #linked = false;
+  /** The link is new, and the coordinator has not welcomed this worker on it. */
+  #greeting = false;
+  #leaving = false;
 
   get phase(): Phase {
     return this.#phase;
@@ -71,39 +83,48 @@ export class WorkerMachine {
     if (this.#phase === 'over') return [];
     switch (event.is) {
       case 'opened':
-        this.#phase = 'greeting';
-        return [{ do: 'send', message: event.hello }];
+        this.#linked = true;
+        this.#greeting = true;
+        return this.#send({ ...event.hello, runId: this.#runId, generation: this.#generation });
       case 'message':
         return this.#message(event.message);
       case 'prepared':
-        if (event.hasData) return this.#becomeWaiting();
-        return [{ do: 'send', message: { type: 'dataRequest' } }];
+        return event.hasData ? this.#becomeWaiting() : this.#send({ type: 'dataRequest' });
       case 'dataComplete':
         return this.#becomeWaiting();
-      case 'formed':
-        this.#missing.formed = false;
-        if (event.hasState) this.#missing.state = false;
-        return this.#readyIfComplete();
-      case 'stateComplete':
-        this.#missing.state = false;
-        return this.#readyIfComplete();
+      case 'quiet':
+        if (event.generation !== this.#generation || this.#phase !== 'aligning') return [];
+        return this.#send({
+          type: 'standing',
+          generation: this.#generation,
+          hasState: event.step !== null,
+          step: event.step ?? 0,
+        });
+      case 'aligned':
+        if (event.generation !== this.#generation || this.#phase !== 'aligning') return [];
+        return this.#send({ type: 'ready', generation: this.#generation });
+      case 'peerLost':
+        if (event.generation !== this.#generation || this.#phase === 'finished') return [];
+        return this.#send({
+          type: 'suspect',
+          generation: this.#generation,
+          rank: event.rank,
+          why: event.why,
+        });
       case 'finished':
         this.#phase = 'finished';
-        return [
-          {
-            do: 'send',
-            message: {
-              type: 'finished',
-              generation: this.#generation,
-              step: event.step,
-              weightsSha256: event.weightsSha256,
-            },
-          },
-        ];
+        return this.#send({
+          type: 'finished',
+          generation: this.#generation,
+          step: event.step,
+          weightsSha256: event.weightsSha256,
+        });
       case 'failed':
         return this.#failed(event);
       case 'closed':
-        return this.#becomeFailed('LOCKSTEP_PEER_LOST', `the coordinator is gone: ${event.why}`);
+        return this.#closed(event.why);
+      case 'gaveUp':
+        return this.#becomeFailed('LOCKSTEP_PEER_LOST', event.message);
       case 'stop':
         return this.#stop();
       default:
@@ -111,27 +132,55 @@ export class WorkerMachine {
     }
   }
 
+  /** Nothing is said to a coordinator that is not there: it asks anew when it is back. */
+  #send(message: ToCoordinator): WorkerEffect[] {
+    return this.#linked ? [{ do: 'send', message }] : [];
+  }
+
   #message(message: FromCoordinator): WorkerEffect[] {
+    if (this.#greeting && this.#phase !== 'opening') return this.#welcomedBack(message);
     if (!expected[this.#phase].includes(message.type)) {
       return this.#becomeFailed(
         'LOCKSTEP_PROTOCOL',
         `the coordinator sent ${message.type} while this worker was ${this.#phase}`,
       );
     }
-    if ('generation' in message && message.type !== 'membership' && message.type !== 'failure') {
-      if (message.generation !== this.#generation) return [];
-    }
     switch (message.type) {
+      case 'membership':
+        if (message.generation <= this.#generation) return [];
+        this.#phase = 'aligning';
+        this.#generation = message.generation;
+        return [{ do: 'form', membership: message }];
+      case 'align':
+      case 'statePiece':
+      case 'start':
+      case 'stop':
+        return message.generation === this.#generation ? this.#ofGeneration(message) : [];
       case 'welcome':
+        this.#greeting = false;
         this.#phase = 'loading';
+        this.#runId = message.runId;
         return [{ do: 'prepare', welcome: message }];
       case 'dataPiece':
         return [{ do: 'takeData', piece: message }];
-      case 'membership':
-        this.#phase = 'forming';
-        this.#generation = message.generation;
-        this.#missing = { formed: true, state: true };
-        return [{ do: 'form', membership: message }];
+      case 'released':
+      case 'done':
+        this.#phase = 'over';
+        return [{ do: 'end' }];
+      case 'refused':
+      case 'failure':
+        return this.#told(message);
+      default:
+        return message satisfies never;
+    }
+  }
+
+  #ofGeneration(
+    message: Extract<FromCoordinator, { type: 'align' | 'statePiece' | 'start' | 'stop' }>,
+  ): WorkerEffect[] {
+    switch (message.type) {
+      case 'align':
+        return [{ do: 'align', align: message }];
       case 'statePiece':
         return [{ do: 'takeState', piece: message }];
       case 'start':
@@ -139,60 +188,70 @@ export class WorkerMachine {
         return [{ do: 'begin' }];
       case 'stop':
         return this.#phase === 'running' ? [{ do: 'stopSteps' }] : [];
-      case 'done':
-        this.#phase = 'over';
-        return [{ do: 'end' }];
-      case 'refused':
-      case 'failure': {
-        const code = Object.hasOwn(errorCodes, message.code)
-          ? (message.code as ErrorCode)
-          : 'LOCKSTEP_WORKER_FAILED';
-        return this.#becomeFailed(code, message.message);
-      }
-      case 'snapshotRequest':
-        return [];
       default:
         return message satisfies never;
     }
   }
 
+  /** A coordinator after a pause: the steps went on meanwhile. The data set is here. */
+  #welcomedBack(message: FromCoordinator): WorkerEffect[] {
+    if (message.type === 'refused' || message.type === 'failure') return this.#told(message);
+    if (message.type !== 'welcome') return [];
+    this.#greeting = false;
+    if (message.runId !== this.#runId) {
+      return this.#becomeFailed(
+        'LOCKSTEP_USAGE',
+        'at the address of the coordinator there is another run now',
+      );
+    }
+    return this.#phase === 'loading'
+      ? [{ do: 'prepare', welcome: message }]
+      : this.#send({ type: 'ready', generation: 0 });
+  }
+
+  /** That the others could not reach this worker passes; anything else is final. */
+  #told({ code, message }: { readonly code: string; readonly message: string }): WorkerEffect[] {
+    if (code === 'LOCKSTEP_CONNECT_FAILED') return [];
+    const known = Object.hasOwn(errorCodes, code) ? (code as ErrorCode) : 'LOCKSTEP_WORKER_FAILED';
+    return this.#becomeFailed(known, message);
+  }
+
   /** Ready in generation 0: the data set is here, a membership may be formed. */
   #becomeWaiting(): WorkerEffect[] {
     this.#phase = 'waiting';
-    return [{ do: 'send', message: { type: 'ready', generation: 0 } }];
+    return this.#send({ type: 'ready', generation: 0 });
   }
 
-  #readyIfComplete(): WorkerEffect[] {
-    if (this.#phase !== 'forming' || this.#missing.formed || this.#missing.state) return [];
-    return [{ do: 'send', message: { type: 'ready', generation: this.#generation } }];
+  #closed(why: string): WorkerEffect[] {
+    this.#linked = false;
+    this.#greeting = false;
+    if (this.#leaving) return this.#becomeFailed('LOCKSTEP_PEER_LOST', `the coordinator is gone: ${why}`);
+    if (this.#phase === 'opening')
+      return this.#becomeFailed('LOCKSTEP_PEER_LOST', `the coordinator is gone: ${why}`);
+    return [{ do: 'redial' }];
   }
 
   #failed(event: Extract<WorkerEvent, { is: 'failed' }>): WorkerEffect[] {
     const { code, message, phase, step } = event;
-    return [
-      {
-        do: 'send',
-        message: {
-          type: 'failure',
-          code,
-          message: message.slice(0, 2000),
-          generation: this.#generation,
-          step,
-          phase,
-        },
-      },
-      ...this.#becomeFailed(code, message),
-    ];
+    const failure = {
+      type: 'failure',
+      code,
+      message: message.slice(0, 2000),
+      generation: this.#generation,
+      step,
+      phase,
+    } as const;
+    return [...this.#send(failure), ...this.#becomeFailed(code, message)];
   }
 
+  /** Members stay until they are released: the others may have to heal from this one. */
   #stop(): WorkerEffect[] {
-    if (this.#phase === 'running') return [{ do: 'stopSteps' }];
-    if (this.#phase === 'finished') return [];
-    const reason = 'it was asked to end';
-    return [
-      { do: 'send', message: { type: 'goodbye', reason } },
-      ...this.#becomeFailed('LOCKSTEP_STOPPED', 'stopped before the run began'),
-    ];
+    if (!this.#linked || this.#phase === 'opening' || this.#phase === 'loading') {
+      return this.#becomeFailed('LOCKSTEP_STOPPED', 'stopped before the run began');
+    }
+    if (this.#leaving) return [];
+    this.#leaving = true;
+    return this.#send({ type: 'leave' });
   }
 
   #becomeFailed(code: ErrorCode, message: string): WorkerEffect[] {

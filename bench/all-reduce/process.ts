@@ -12,7 +12,8 @@ import { type Arithmetic, arithmeticOf } from '../../worker/collective/arithmeti
 import { chunkSizes } from '../../worker/collective/sizes.ts';
 import { Swap } from '../../worker/collective/swap.ts';
 import { type World, worldOf } from '../../worker/collective/world.ts';
-import { Mesh, PeerListener, type PeerMessage } from '../../worker/mesh.ts';
+import { Mesh, type PeerMessage } from '../../worker/mesh.ts';
+import { PeerListener } from '../../worker/peer-listener.ts';
 import type { FromProcess, Round, ToProcess } from './rounds.ts';
 
 const host = '127.0.0.1';
@@ -66,9 +67,7 @@ class Member {
       generation: 0,
       members,
       rank,
-      startStep: 0,
       endStep: 0,
-      hasState: true,
     };
     const mesh = await Mesh.form({
       listener,
@@ -101,7 +100,7 @@ class Member {
 
   #receive(rank: number, message: PeerMessage): void {
     if (message.type === 'shardReport') this.#barrier.receive(rank, message.step, 0, message);
-    else if (message.type !== 'exchange') this.#reduce!.receive(rank, message);
+    else if (message.type === 'partial' || message.type === 'sum') this.#reduce!.receive(rank, message);
     else throw new ProtocolError('unexpected', 'there are no exchanges here');
   }
 

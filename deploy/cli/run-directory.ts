@@ -83,8 +83,8 @@ function removeEmpty(paths: readonly string[]): void {
 
 function askedDirectory(asked: string, resume: boolean): string {
   checkIsDirectory(asked);
-  if (resume && !hasCheckpoints(asked)) throw nothingToResume(asked);
-  if (!resume && hasCheckpoints(asked)) {
+  if (resume && !isBegun(asked)) throw nothingToResume(asked);
+  if (!resume && isBegun(asked)) {
     throw new LockstepError(
       'LOCKSTEP_USAGE',
       `${asked} holds a run already: add --resume to go on with it, or give another --out`,
@@ -102,6 +102,11 @@ function nothingToResume(directory: string): LockstepError {
 
 function isEmpty(directory: string): boolean {
   return !existsSync(directory) || readdirSync(directory).length === 0;
+}
+
+/** It has a checkpoint, or a journal of a coordinator whose workers may hold the state. */
+function isBegun(directory: string): boolean {
+  return hasCheckpoints(directory) || existsSync(join(directory, 'journal.ndjson'));
 }
 
 function hasCheckpoints(directory: string): boolean {

@@ -60,6 +60,8 @@ async function trainWithProcesses(options: TrainOptions, session: CoordinatorSes
   const token = Token.generate();
   const listener = await listenForWorkers(session, { host: '127.0.0.1', port: 0, token, insecure: false });
   let processes: LocalWorkers | null = null;
+  const restarts = new Restarts();
+  let isOver = false;
   try {
     processes = startLocalWorkers({
       count: workers,
@@ -69,16 +71,39 @@ async function trainWithProcesses(options: TrainOptions, session: CoordinatorSes
       backend,
       onLine: (worker, line) => notice(onEvent, `worker ${worker}: ${line}`),
       onExit: (exit) => {
-        if (exit.code !== 0) session.fail('LOCKSTEP_WORKER_FAILED', describeExit(exit));
+        if (exit.code === 0 || isOver) return;
+        if (exit.signal === null || !restarts.allow(exit.worker)) {
+          session.fail('LOCKSTEP_WORKER_FAILED', describeExit(exit));
+          return;
+        }
+        notice(onEvent, `${describeExit(exit)}; another takes its place`);
+        processes?.restart(exit.worker);
       },
     });
     return await session.result;
   } finally {
-    // Workers that were told of the end go by themselves; stop() gives them time, then ends them.
+    isOver = true;
     await processes?.stop();
     await listener.close();
   }
 }
+
+/** A worker that was killed is replaced; one that is killed again and again at once is not. */
+class Restarts {
+  readonly #quick = new Map<number, { readonly count: number; readonly atMs: number }>();
+
+  allow(worker: number): boolean {
+    const atMs = performance.now();
+    const before = this.#quick.get(worker);
+    const count = before !== undefined && atMs - before.atMs < quickMs ? before.count + 1 : 1;
+    this.#quick.set(worker, { count, atMs });
+    return count <= quickRestartsMax;
+  }
+}
+
+/** Ends of one worker closer together than this count against it, in milliseconds. */
+const quickMs = 1_000;
+const quickRestartsMax = 5;
 
 function describeExit({ worker, code, signal, lastLine }: LocalWorkerExit): string {
   const how = signal === null ? `exit code ${code}` : `signal ${signal}`;

@@ -6,6 +6,8 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { packageRoot } from '../../src/platform/package-root.ts';
 
+/** Workers that were told of the end go by themselves within this, in milliseconds; the rest are signalled. */
+const farewellMs = 500;
 const stopGraceMs = 3000;
 
 export interface LocalWorkersOptions {
@@ -33,29 +35,42 @@ export interface LocalWorkerExit {
 
 export interface LocalWorkers {
   readonly pids: readonly number[];
+  /** Starts another process in place of one that ended. */
+  restart(worker: number): void;
   /** All have ended. */
   readonly ended: Promise<readonly LocalWorkerExit[]>;
-  /** Asks those still running to end, then makes them; resolves when all have. */
+  /** Gives those still running a moment, asks them to end, then makes them; resolves when all have. */
   stop(): Promise<readonly LocalWorkerExit[]>;
 }
 
 /** Starts `count` workers that join the coordinator at `joinUrl`. */
 export function startLocalWorkers(options: LocalWorkersOptions): LocalWorkers {
   const children = Array.from({ length: options.count }, (_, index) => spawnWorker(options, index + 1));
-  const ended = Promise.all(children.map(({ exit }) => exit));
+  let stopping = false;
   return {
-    pids: children.map(({ child }) => child.pid ?? 0),
-    ended,
+    get pids() {
+      return children.map(({ child }) => child.pid ?? 0);
+    },
+    get ended() {
+      return Promise.all(children.map(({ exit }) => exit));
+    },
+    restart(worker) {
+      if (!stopping) children[worker - 1] = spawnWorker(options, worker);
+    },
     async stop() {
-      const running = children.filter(({ child }) => child.exitCode === null && child.signalCode === null);
-      for (const { child } of running) child.kill('SIGTERM');
-      const timer = setTimeout(() => {
-        for (const { child } of running) child.kill('SIGKILL');
-      }, stopGraceMs);
+      stopping = true;
+      const ended = Promise.all(children.map(({ exit }) => exit));
+      const running = (): SpawnedWorker[] =>
+        children.filter(({ child }) => child.exitCode === null && child.signalCode === null);
+      const signalAfter = (ms: number, signal: NodeJS.Signals): NodeJS.Timeout =>
+        setTimeout(() => {
+          for (const { child } of running()) child.kill(signal);
+        }, ms);
+      const timers = [signalAfter(farewellMs, 'SIGTERM'), signalAfter(farewellMs + stopGraceMs, 'SIGKILL')];
       try {
         return await ended;
       } finally {
-        clearTimeout(timer);
+        for (const timer of timers) clearTimeout(timer);
       }
     },
   };

@@ -101,6 +101,31 @@ export class Connection<Local extends End> {
     });
   }
 
+  /**
+   * Looks every limits.pingIntervalMs whether the other end is alive, and ends the connection as lost when it was silent for
+   * longer than `silenceMs` says.
+   */
+  watch(silenceMs: () => number): void {
+    let heardMs = performance.now();
+    const heard = (): void => {
+      heardMs = performance.now();
+    };
+    this.#socket.on('pong', heard);
+    this.#socket.on('ping', heard);
+    this.#socket.on('message', heard);
+    const timer = setInterval(() => {
+      const silentMs = performance.now() - heardMs;
+      if (silentMs > silenceMs()) {
+        this.#reason ??= { kind: 'lost', message: `silent for ${(silentMs / 1000).toFixed(1)} s` };
+        this.#socket.terminate();
+      } else if (this.isOpen) {
+        this.#socket.ping();
+      }
+    }, limits.pingIntervalMs);
+    timer.unref();
+    this.#socket.on('close', () => clearInterval(timer));
+  }
+
   get isOpen(): boolean {
     return !this.#closed && this.#reason === null && this.#socket.readyState === this.#socket.OPEN;
   }

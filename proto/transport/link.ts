@@ -13,6 +13,8 @@ export interface Link<Local extends End> {
   /** Resolves when there is room to send bulk data. */
   drained(): Promise<void>;
   close(code?: number, text?: string): void;
+  /** Ends the connection as lost when the other end is silent for longer than this, in milliseconds. */
+  watch(silenceMs: () => number): void;
 }
 
 class MemoryEnd<Local extends End> implements Link<Local> {
@@ -39,6 +41,9 @@ class MemoryEnd<Local extends End> implements Link<Local> {
     other.#deliver((handlers) => handlers.onMessage(message as never));
     return true;
   }
+
+  /** Both ends are this process. */
+  watch(): void {}
 
   async drained(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));

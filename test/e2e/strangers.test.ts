@@ -2,7 +2,7 @@
 // was waiting for takes place all the same.
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -29,10 +29,6 @@ const config = {
   epochs: 1,
   batch: 32,
 };
-/** Where processes cannot be listed, none can be picked to kill. */
-const hasProc = existsSync('/proc/self/stat');
-const procNote = hasProc ? '' : ' (skipped: there is no /proc)';
-
 const token = '0123456789abcdef'.repeat(4);
 const directory = temporaryDirectory();
 const cwd = directory.path;
@@ -116,6 +112,8 @@ const hello: Message = {
   workerId: 'old',
   peerHost: '',
   peerPort: 1,
+  runId: '',
+  generation: 0,
 };
 
 beforeAll(() => writeFileSync(join(cwd, 'small.json'), JSON.stringify(config)));
@@ -222,60 +220,4 @@ describe('the world', () => {
       'error: cannot reach 127.0.0.1:1 (ECONNREFUSED): is the coordinator running, and is 127.0.0.1:1 its address?',
     );
   });
-
-  it.skipIf(!hasProc)(
-    `ends a run whose worker is killed${procNote}, naming it, with exit code 3`,
-    async () => {
-      writeFileSync(
-        join(cwd, 'long.json'),
-        JSON.stringify({ ...config, name: 'long', epochs: 20_000, evaluate: { everyEpochs: 20_000 } }),
-      );
-      let looked = false;
-      let pids: number[] = [];
-      const outcome = await lockstep(
-        ['train', 'long.json', '--workers', '2', '--threads', '1', '--out', 'killed', '--json'],
-        {
-          cwd,
-          onOutput: (text, kill) => {
-            if (looked || !text.includes('"event":"step"')) return;
-            looked = true;
-            pids = workersOf(process.pid);
-            // Without a worker to kill the run is ended here, and the test fails by the number of them.
-            if (pids[0] === undefined) kill('SIGKILL');
-            else process.kill(pids[0], 'SIGKILL');
-          },
-        },
-      );
-      expect(pids, 'worker processes found in /proc').toHaveLength(2);
-      expect(outcome.exitCode).toBe(3);
-      expect(errorLine(outcome)).toMatch(
-        /worker (process [12] ended with signal SIGKILL|.* is gone|.*: lost worker)/,
-      );
-      expectClean(outcome);
-      for (const pid of pids) expect(() => process.kill(pid, 0)).toThrow();
-    },
-  );
 });
-
-/** Process ids of the workers below `ancestor`. */
-function workersOf(ancestor: number): number[] {
-  const parents = new Map<number, number>();
-  const commands = new Map<number, string>();
-  for (const name of readdirSync('/proc').filter((entryName) => /^\d+$/.test(entryName))) {
-    try {
-      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
-      parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]));
-      commands.set(Number(name), readFileSync(`/proc/${name}/cmdline`, 'utf8'));
-    } catch {
-      // It ended meanwhile.
-    }
-  }
-  const isBelow = (pid: number): boolean => {
-    for (let at: number | undefined = pid; at !== undefined && at > 1; at = parents.get(at))
-      if (at === ancestor) return true;
-    return false;
-  };
-  return [...commands]
-    .filter(([pid, line]) => line.includes('\0worker\0--join') && isBelow(pid))
-    .map(([pid]) => pid);
-}

@@ -8,7 +8,7 @@ import type { EngineMemory } from '../../src/engine/memory.ts';
 import { assert } from '../../src/errors.ts';
 import type { Backend } from '../../src/kernels/backend.ts';
 import { type Deferred, deferred } from '../../src/platform/deferred.ts';
-import type { Mesh, PeerMessage } from '../mesh.ts';
+import type { CollectiveMessage, Mesh } from '../mesh.ts';
 import type { StepPeers, SwappedReports } from '../step/peers.ts';
 import { AllReduce } from './all-reduce.ts';
 import { type Arithmetic, arithmeticOf } from './arithmetic.ts';
@@ -20,7 +20,9 @@ import { type World, worldOf } from './world.ts';
 
 export interface OpenPeersOptions {
   readonly mesh: Mesh;
-  readonly membership: MessageOf<'membership'>;
+  readonly membership: Pick<MessageOf<'membership'>, 'generation' | 'rank'>;
+  /** Steps committed so far. */
+  readonly startStep: number;
   readonly memory: EngineMemory;
   /** Its kernel adds the nodes. */
   readonly backend: Backend;
@@ -50,10 +52,10 @@ export class Peers implements StepPeers {
   #sums: Float32Array = new Float32Array(0);
   #stop = false;
 
-  constructor({ mesh, membership, memory, backend, delivery }: OpenPeersOptions) {
+  constructor({ mesh, membership, startStep, memory, backend, delivery }: OpenPeersOptions) {
     const { compiled } = memory;
     const { boundaries } = compiled.assignment;
-    const { generation, startStep, rank } = membership;
+    const { generation, rank } = membership;
     this.#memory = memory;
     this.#mesh = mesh;
     this.#delivery = delivery ?? deliveryOf(process.env);
@@ -131,7 +133,7 @@ export class Peers implements StepPeers {
   }
 
   /** What does not fit ends the connection it came by. */
-  receive(rank: number, message: PeerMessage): void {
+  receive(rank: number, message: CollectiveMessage): void {
     this.#delivery.deliver(() => {
       try {
         this.#take(rank, message);
@@ -142,7 +144,7 @@ export class Peers implements StepPeers {
     });
   }
 
-  #take(rank: number, message: PeerMessage): void {
+  #take(rank: number, message: CollectiveMessage): void {
     if (message.generation !== this.#generation) return;
     switch (message.type) {
       case 'partial':

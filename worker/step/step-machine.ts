@@ -62,6 +62,12 @@ export type StepEffect =
   | { readonly do: 'diagnose'; readonly step: number }
   | { readonly do: 'finish'; readonly step: number };
 
+/** What an earlier membership did not come to, after the step from which this one goes on. */
+export interface Owed {
+  readonly evaluate: boolean;
+  readonly snapshot: boolean;
+}
+
 /** A stop is heard of, and progress told, after about this long. */
 export const taskSeconds = 0.2;
 
@@ -70,8 +76,10 @@ type Phase = 'idle' | 'segments' | 'settling' | 'updating' | 'task' | 'evaluatin
 export class StepMachine {
   readonly #plan: StepPlan;
   #phase: Phase = 'idle';
-  /** The step in flight; committed steps + 1. */
+  readonly #owed: Owed;
+  /** The step in flight, or the newest committed one between two. */
   #step: number;
+  #committedStep: number;
   #segment = 0;
   /** The lanes are through with the segment. */
   #segmentRan = false;
@@ -84,10 +92,17 @@ export class StepMachine {
   /** Agreed: this step is the last. */
   #stopping = false;
 
-  /** `startStep`: steps committed so far. */
-  constructor(plan: StepPlan, startStep: number) {
+  /** `startStep`: steps committed so far. `owed`: what is due after it and was not done. */
+  constructor(plan: StepPlan, startStep: number, owed: Owed = { evaluate: false, snapshot: false }) {
     this.#plan = plan;
-    this.#step = startStep + 1;
+    this.#step = startStep;
+    this.#committedStep = startStep;
+    this.#owed = owed;
+  }
+
+  /** The newest step that is applied here. */
+  get committed(): number {
+    return this.#committedStep;
   }
 
   /** The step in flight. */
@@ -103,7 +118,7 @@ export class StepMachine {
     switch (event.is) {
       case 'begin':
         assert(this.#phase === 'idle', 'a run begins once');
-        return this.#step > this.#plan.endStep ? this.#becomeOver(this.#step - 1) : this.#beginStep();
+        return this.#begin();
       case 'stop':
         this.#stopRequested = true;
         return [];
@@ -144,6 +159,19 @@ export class StepMachine {
 
   #require(phase: Phase, event: string): void {
     assert(this.#phase === phase, `${event} while ${this.#phase}, in step ${this.#step}`);
+  }
+
+  #begin(): StepEffect[] {
+    const effects: StepEffect[] = [];
+    if (this.#owed.evaluate) {
+      this.#phase = 'evaluating';
+      return [{ do: 'evaluate', step: this.#step }];
+    }
+    const last = this.#step >= this.#plan.endStep;
+    if (this.#owed.snapshot) effects.push({ do: 'snapshot', step: this.#step, last });
+    if (last) return [...effects, ...this.#becomeOver(this.#step)];
+    this.#step += 1;
+    return [...effects, ...this.#beginStep()];
   }
 
   #beginStep(): StepEffect[] {
@@ -189,7 +217,8 @@ export class StepMachine {
     if (this.#segment < this.#plan.updates) {
       return [{ do: 'runUpdate', step: this.#step, segment: this.#segment }];
     }
-    return [{ do: 'report', step: this.#step }, ...this.#committed()];
+    this.#committedStep = this.#step;
+    return [{ do: 'report', step: this.#step }, ...this.#afterCommit()];
   }
 
   /** As many steps as there are up to the next one after which something is due. */
@@ -213,14 +242,15 @@ export class StepMachine {
       }),
     );
     this.#step += steps;
+    this.#committedStep = this.#step - 1;
     if (!finite) return [...reports, ...this.#becomeDiagnosing()];
     this.#step -= 1;
     this.#stopping = this.#stopRequested;
-    return [...reports, ...this.#committed()];
+    return [...reports, ...this.#afterCommit()];
   }
 
   /** The step in flight is applied everywhere. */
-  #committed(): StepEffect[] {
+  #afterCommit(): StepEffect[] {
     if (!this.#plan.evaluateAfter(this.#step)) return this.#afterEvaluation();
     this.#phase = 'evaluating';
     return [{ do: 'evaluate', step: this.#step }];

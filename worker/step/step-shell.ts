@@ -8,11 +8,12 @@ import { evaluationPlans, type StepSchedule } from '../../src/engine/schedule.ts
 import { asLockstepError, type LockstepError } from '../../src/errors.ts';
 import type { LanePool } from '../lanes/lane-pool.ts';
 import type { StepPeers } from './peers.ts';
-import { type StepEffect, type StepEvent, StepMachine, type StepPlan } from './step-machine.ts';
+import { type Owed, type StepEffect, type StepEvent, StepMachine, type StepPlan } from './step-machine.ts';
 
 export interface StepShellOptions {
   readonly plan: StepPlan;
   readonly startStep: number;
+  readonly owed: Owed;
   readonly generation: number;
   readonly lanes: LanePool;
   readonly peers: StepPeers | null;
@@ -35,6 +36,9 @@ export class StepShell {
   readonly #machine: StepMachine;
   readonly #memory: EngineMemory;
   #over = false;
+  #quiescing = false;
+  /** Resolves, never rejects, when no lane runs. */
+  #lanesIdle: Promise<unknown> = Promise.resolve();
   /** Sums of all shards of the step in flight, or of the last ones of a task. */
   #sums: Float32Array[] = [];
   #firstSums = 0;
@@ -43,7 +47,7 @@ export class StepShell {
 
   constructor(options: StepShellOptions) {
     this.#options = options;
-    this.#machine = new StepMachine(options.plan, options.startStep);
+    this.#machine = new StepMachine(options.plan, options.startStep, options.owed);
     this.#memory = options.lanes.memory;
   }
 
@@ -61,15 +65,22 @@ export class StepShell {
     this.#handle({ is: 'stop' });
   }
 
-  /** From outside: a peer or the coordinator is gone. Nothing more is done. */
-  abandon(): void {
+  /**
+   * Gives up the step in flight. Resolves with the newest committed step when the lanes are idle: an update that had begun
+   * is applied, everything else is as if it had not been.
+   */
+  async quiesce(): Promise<number> {
+    this.#quiescing = true;
+    await this.#lanesIdle;
     this.#over = true;
+    return this.#machine.committed;
   }
 
   #handle(event: StepEvent): void {
     if (this.#over) return;
     try {
-      for (const effect of this.#machine.handle(event)) this.#carryOut(effect);
+      const effects = this.#machine.handle(event);
+      if (!this.#quiescing) for (const effect of effects) this.#carryOut(effect);
     } catch (error) {
       this.#fail(error);
     }
@@ -82,39 +93,44 @@ export class StepShell {
   }
 
   /** What `work` resolves with is the next event. */
-  #await(work: Promise<StepEvent>): void {
-    work.then(
+  #await(work: Promise<StepEvent>): Promise<void> {
+    return work.then(
       (event) => this.#handle(event),
       (error: unknown) => this.#fail(error),
     );
+  }
+
+  /** The same, of work that the lanes do. */
+  #awaitLanes(work: Promise<StepEvent>): void {
+    this.#lanesIdle = this.#await(work);
   }
 
   #carryOut(effect: StepEffect): void {
     const { snapshot, onFinished } = this.#options;
     switch (effect.do) {
       case 'runSegment':
-        this.#await(this.#runSegment(effect.step, effect.segment));
+        this.#awaitLanes(this.#runSegment(effect.step, effect.segment));
         return;
       case 'exchange':
-        this.#await(this.#exchange(effect.step, effect.exchange));
+        void this.#await(this.#exchange(effect.step, effect.exchange));
         return;
       case 'reduce':
-        this.#await(this.#reduce(effect.step, effect.bucket));
+        void this.#await(this.#reduce(effect.step, effect.bucket));
         return;
       case 'swapReports':
-        this.#await(this.#swapReports(effect.step, effect.stop));
+        void this.#await(this.#swapReports(effect.step, effect.stop));
         return;
       case 'runUpdate':
-        this.#await(this.#runUpdate(effect.segment));
+        this.#awaitLanes(this.#runUpdate(effect.segment));
         return;
       case 'runTask':
-        this.#await(this.#runTask(effect.step, effect.steps));
+        this.#awaitLanes(this.#runTask(effect.step, effect.steps));
         return;
       case 'report':
         this.#report(effect.step);
         return;
       case 'evaluate':
-        this.#await(this.#evaluate(effect.step));
+        this.#awaitLanes(this.#evaluate(effect.step));
         return;
       case 'snapshot':
         snapshot(effect.step, effect.last);
@@ -210,6 +226,7 @@ export class StepShell {
     const size = (endShard - firstShard) * reports;
     const sums = new Float32Array(plans.length * size);
     for (const [i, plan] of plans.entries()) {
+      if (this.#quiescing) return { is: 'evaluated' };
       this.#memory.writeStepTable(0, plan);
       await lanes.run(compiled.evaluate, 0, { gather: 'test' });
       sums.set(this.#memory.readReports(0).subarray(firstShard * reports, endShard * reports), i * size);

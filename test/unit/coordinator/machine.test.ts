@@ -1,20 +1,26 @@
 // Stories of a coordinator: who is admitted, when the run starts, how it ends.
 
 import { beforeEach, describe, expect, it } from 'vitest';
-import { type CoordinatorEffect, CoordinatorMachine, type RunFacts } from '../../../coordinator/machine.ts';
+import type { CoordinatorEffect } from '../../../coordinator/effects.ts';
+import { CoordinatorMachine } from '../../../coordinator/machine.ts';
+import type { RunFacts } from '../../../coordinator/worker-record.ts';
 import type { MessageFrom, MessageOf } from '../../../proto/messages.ts';
 
 const facts: RunFacts = {
   runId: 'run',
   workersWanted: 2,
+  workersMin: 1,
+  generation: 0,
   shards: 8,
   reports: 2,
   evaluationBatches: 3,
   packageVersion: '1.0.0',
   protocolVersion: 1,
-  startStep: 0,
+  checkpointStep: null,
   endStep: 10,
   fingerprint: null,
+  evaluateAfter: (step) => step === 5 || step === 10,
+  checkpointAfter: (step) => step === 10,
 };
 const sha = 'a'.repeat(64);
 
@@ -31,6 +37,8 @@ function hello(workerId: string, changes: Partial<MessageOf<'hello'>> = {}): Mes
     workerId,
     peerHost: '',
     peerPort: 7000,
+    runId: '',
+    generation: 0,
     ...changes,
   };
 }
@@ -55,12 +63,21 @@ function sent(effects: readonly CoordinatorEffect[]): string[] {
   );
 }
 
+function standing(connection: number, step: number | null, generation = 1): CoordinatorEffect[] {
+  return say(connection, { type: 'standing', generation, hasState: step !== null, step: step ?? 0 });
+}
+
+function align(step: number | null, connections: readonly number[], generation = 1): CoordinatorEffect[] {
+  for (const connection of connections) standing(connection, step, generation);
+  return connections.flatMap((connection) => say(connection, { type: 'ready', generation }));
+}
+
 function started(): void {
   for (const connection of [1, 2]) {
     join(connection);
     say(connection, { type: 'ready', generation: 0 });
   }
-  for (const connection of [1, 2]) say(connection, { type: 'ready', generation: 1 });
+  align(null, [1, 2]);
 }
 
 const refusal = (effects: readonly CoordinatorEffect[]): string => {
@@ -98,46 +115,41 @@ describe('admission', () => {
     expect(refusal(join(1))).toContain('but the checkpoint was made with cccccccccccc');
   });
 
-  it('takes no second worker of one name, and nothing before hello', () => {
-    join(1);
-    expect(refusal(join(2, hello('w1')))).toContain('a worker named w1 is here already');
+  it('takes nothing before hello', () => {
     machine.handle({ is: 'connected', connection: 3, address: 'x' });
     expect(refusal(say(3, { type: 'dataRequest' }))).toContain('the first message must be hello');
   });
-
-  it('takes no more workers once the run has its own', () => {
-    started();
-    expect(refusal(join(3))).toContain('takes no more');
-  });
 });
 
+function alignment(effects: readonly CoordinatorEffect[]): unknown {
+  for (const effect of effects)
+    if (effect.do === 'send' && effect.message.type === 'align') return effect.message;
+  throw new Error('no align');
+}
+
 describe('the way to the first step', () => {
-  it('forms when all have the data, starts when all are ready', () => {
+  it('forms when all have the data, aligns when all have told their standing, starts when all are ready', () => {
     join(1);
     join(2);
     expect(sent(say(1, { type: 'dataRequest' }))).toEqual(['sendData']);
     expect(sent(say(1, { type: 'ready', generation: 0 }))).toEqual(['notice']);
     const formed = say(2, { type: 'ready', generation: 0 });
-    expect(sent(formed)).toEqual(['formed', 'membership to 1', 'membership to 2']);
-    const membership = formed[1];
-    if (membership?.do !== 'send' || membership.message.type !== 'membership')
-      throw new Error('no membership');
-    expect(membership.message.members.map(({ firstShard, endShard }) => [firstShard, endShard])).toEqual([
-      [0, 4],
-      [4, 8],
-    ]);
+    expect(sent(formed)).toEqual(['journal', 'formed', 'membership to 1', 'membership to 2']);
+    expect(sent(standing(1, null))).toEqual([]);
+    const aligned = standing(2, null);
+    expect(sent(aligned)).toEqual(['aligned', 'align to 1', 'align to 2']);
+    expect(alignment(aligned)).toMatchObject({ step: 0, origin: 'seed', behind: [0, 1], evaluate: false });
     expect(sent(say(1, { type: 'ready', generation: 1 }))).toEqual([]);
-    expect(sent(say(2, { type: 'ready', generation: 1 }))).toEqual(['started', 'start to 1', 'start to 2']);
+    expect(sent(say(2, { type: 'ready', generation: 1 }))).toEqual(['start to 1', 'start to 2']);
   });
 
-  it('sends the state where a checkpoint is gone on from', () => {
-    machine = new CoordinatorMachine({ ...facts, startStep: 4, workersWanted: 1 });
+  it('sends the checkpoint to those who have no state', () => {
+    machine = new CoordinatorMachine({ ...facts, checkpointStep: 4, workersWanted: 1 });
     join(1);
-    expect(sent(say(1, { type: 'ready', generation: 0 }))).toEqual([
-      'formed',
-      'membership to 1',
-      'sendState',
-    ]);
+    say(1, { type: 'ready', generation: 0 });
+    const effects = standing(1, null);
+    expect(sent(effects)).toEqual(['aligned', 'align to 1', 'sendState']);
+    expect(alignment(effects)).toMatchObject({ step: 4, origin: 'checkpoint', behind: [0] });
   });
 
   it('lets a worker go that is not a member yet, and waits for another', () => {
@@ -148,6 +160,124 @@ describe('the way to the first step', () => {
     join(3);
     say(2, { type: 'ready', generation: 0 });
     expect(sent(say(3, { type: 'ready', generation: 0 }))).toContain('membership to 3');
+  });
+});
+
+describe('changes', () => {
+  beforeEach(started);
+
+  it('form a new generation when a member is lost; who is behind heals from who is not', () => {
+    join(3);
+    expect(sent(say(3, { type: 'ready', generation: 0 }))).toContain('membership to 3');
+    align(null, [1, 2, 3], 2);
+    expect(sent(machine.handle({ is: 'closed', connection: 1, why: 'broke' }))).toEqual([
+      'journal',
+      'formed',
+      'membership to 2',
+      'membership to 3',
+    ]);
+    standing(2, 6, 3);
+    const aligned = standing(3, 7, 3);
+    expect(alignment(aligned)).toMatchObject({ step: 7, origin: 'member', source: 1, behind: [0] });
+  });
+
+  it('owe what the last generation did not come to', () => {
+    machine.handle({ is: 'closed', connection: 1, why: 'broke' });
+    expect(alignment(standing(2, 5, 2))).toMatchObject({ step: 5, evaluate: true, snapshot: false });
+  });
+
+  it('let a worker leave at once where others are there', () => {
+    expect(sent(say(2, { type: 'leave' }))).toEqual([
+      'released to 2',
+      'journal',
+      'formed',
+      'membership to 1',
+    ]);
+  });
+
+  it('let the last one hand over a checkpoint first', () => {
+    say(2, { type: 'leave' });
+    align(3, [1], 2);
+    expect(sent(say(1, { type: 'leave' }))).toEqual(['stop to 1']);
+    machine.handle({ is: 'checkpointed', step: 4 });
+    const effects = say(1, { type: 'finished', generation: 2, step: 4, weightsSha256: sha });
+    expect(sent(effects)).toEqual(['released to 1', 'notice']);
+    expect(machine.phase).toBe('paused');
+  });
+
+  it('pause the run with too few, which goes on by itself', () => {
+    machine = new CoordinatorMachine({ ...facts, workersMin: 2 });
+    started();
+    expect(sent(machine.handle({ is: 'closed', connection: 1, why: 'broke' }))).toEqual(['notice']);
+    expect(machine.phase).toBe('paused');
+    join(3);
+    expect(sent(say(3, { type: 'ready', generation: 0 }))).toContain('membership to 2');
+  });
+
+  it('leave out whom the others cannot reach, for a while', () => {
+    expect(sent(say(1, { type: 'suspect', generation: 1, rank: 1, why: 'timeout' }))).toEqual([
+      'notice',
+      'setTimer',
+    ]);
+    const verdict = machine.handle({ is: 'timer', timer: { kind: 'suspicion', generation: 1 } });
+    expect(sent(verdict)).toEqual(['setTimer', 'close', 'journal', 'formed', 'membership to 1']);
+    expect(refusal(join(4, hello('w2')))).toContain('could not reach this one');
+    machine.handle({ is: 'timer', timer: { kind: 'exclusion', workerId: 'w2' } });
+    expect(sent(join(5, hello('w2')))).toEqual(['welcome']);
+  });
+
+  it('drop a suspicion whose generation is over', () => {
+    say(1, { type: 'suspect', generation: 1, rank: 1, why: 'x' });
+    machine.handle({ is: 'closed', connection: 2, why: 'x' });
+    expect(machine.handle({ is: 'timer', timer: { kind: 'suspicion', generation: 1 } })).toEqual([]);
+  });
+
+  it('take the newer connection of a worker that comes anew', () => {
+    expect(sent(join(3, hello('w2', { runId: 'run', generation: 1 })))).toEqual([
+      'close',
+      'journal',
+      'formed',
+      'membership to 1',
+      'welcome',
+    ]);
+  });
+
+  it('end a coordinator that another has followed', () => {
+    expect(join(3, hello('w3', { runId: 'run', generation: 9 })).at(-1)).toMatchObject({
+      do: 'fail',
+      code: 'LOCKSTEP_GENERATION_OVER',
+    });
+  });
+
+  it('tell a step once, though it is computed again', () => {
+    const report = (generation: number): MessageOf<'report'> => ({
+      type: 'report',
+      generation,
+      step: 1,
+      sums: new Uint8Array(8 * 2 * 4),
+      gradientNorm: 0,
+      seconds: 0.1,
+    });
+    expect(sent(say(1, report(1)))).toEqual(['stepReport']);
+    machine.handle({ is: 'closed', connection: 2, why: 'x' });
+    align(0, [1], 2);
+    expect(say(1, report(2))).toEqual([]);
+  });
+
+  it('leave a worker out that failed, and end the run with the last one', () => {
+    const trouble: MessageOf<'failure'> = {
+      type: 'failure',
+      code: 'LOCKSTEP_OUT_OF_MEMORY',
+      message: 'too small',
+      generation: 1,
+      step: 0,
+      phase: 'aligning',
+    };
+    expect(sent(say(2, trouble))).toEqual(['close', 'journal', 'formed', 'membership to 1']);
+    expect(say(1, { ...trouble, generation: 2 }).at(-1)).toMatchObject({
+      do: 'fail',
+      code: 'LOCKSTEP_OUT_OF_MEMORY',
+    });
   });
 });
 
@@ -174,36 +304,9 @@ describe('the end', () => {
     });
   });
 
-  it('comes for all when one is lost, and each is told once', () => {
-    started();
-    const effects = machine.handle({ is: 'closed', connection: 2, why: 'the connection broke' });
-    expect(sent(effects)).toEqual(['failure to 1', 'fail']);
-    expect(effects.at(-1)).toMatchObject({
-      code: 'LOCKSTEP_PEER_LOST',
-      message: 'worker w2 is gone: the connection broke',
-    });
-    expect(machine.handle({ is: 'closed', connection: 1, why: 'x' })).toEqual([]);
-  });
-
   it('hands the stop to every member', () => {
     started();
     expect(sent(machine.handle({ is: 'stop' }))).toEqual(['stop to 1', 'stop to 2']);
-  });
-
-  it('refuses surplus workers when the membership is formed, and lets their troubles be theirs', () => {
-    for (const connection of [1, 2, 3]) join(connection);
-    say(1, { type: 'ready', generation: 0 });
-    const formed = say(2, { type: 'ready', generation: 0 });
-    expect(sent(formed)).toContain('refused to 3');
-    const trouble: MessageOf<'failure'> = {
-      type: 'failure',
-      code: 'LOCKSTEP_OUT_OF_MEMORY',
-      message: 'too small',
-      generation: 0,
-      step: 0,
-      phase: 'loading',
-    };
-    expect(say(3, trouble)).toEqual([]);
   });
 
   it('forgets the numerics of a worker that left before the start', () => {
@@ -226,7 +329,7 @@ describe('the end', () => {
     expect(say(1, part(0))).toMatchObject([
       { do: 'evaluation', step: 5, parts: [{ firstShard: 0 }, { firstShard: 4 }] },
     ]);
-    expect(say(1, part(4)).at(-1)).toMatchObject({ do: 'fail', code: 'LOCKSTEP_PROTOCOL' });
+    expect(sent(say(1, part(4)))).toEqual(['close', 'journal', 'formed', 'membership to 2']);
   });
 
   it('drops what belongs to another generation', () => {

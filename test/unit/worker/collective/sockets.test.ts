@@ -12,7 +12,8 @@ import { type Delivery, promptDelivery, ShuffledDelivery } from '../../../../wor
 import { bytesOf } from '../../../../worker/collective/floats.ts';
 import { BlockAdder } from '../../../../worker/collective/tree-adder.ts';
 import { worldOf } from '../../../../worker/collective/world.ts';
-import { Mesh, PeerListener } from '../../../../worker/mesh.ts';
+import { Mesh } from '../../../../worker/mesh.ts';
+import { PeerListener } from '../../../../worker/peer-listener.ts';
 import { expectedGradient, shardGradient, treeSum } from './cluster.ts';
 
 const host = '127.0.0.1';
@@ -56,9 +57,7 @@ async function join({ boundaries, members, token, listener, rank, delivery }: Jo
       generation: 1,
       members,
       rank,
-      startStep: 0,
       endStep: 9,
-      hasState: true,
     },
     runId: 'test',
     token,

@@ -1,0 +1,61 @@
+// What the coordinator's machine hears and what it wants done: its two vocabularies. Types only.
+
+import type { MessageFrom } from '../proto/messages.ts';
+import type { ErrorCode } from '../src/errors.ts';
+
+export type ConnectionId = number;
+export type FromWorker = MessageFrom<'worker'>;
+export type ToWorker = MessageFrom<'coordinator'>;
+
+export type CoordinatorEvent =
+  | { readonly is: 'connected'; readonly connection: ConnectionId; readonly address: string }
+  | { readonly is: 'message'; readonly connection: ConnectionId; readonly message: FromWorker }
+  | { readonly is: 'closed'; readonly connection: ConnectionId; readonly why: string }
+  | { readonly is: 'stop' }
+  /** Nothing is waited for any longer: the workers that are here will do. */
+  | { readonly is: 'gathered' }
+  | { readonly is: 'timer'; readonly timer: Timer }
+  | { readonly is: 'checkpointed'; readonly step: number }
+  /** Something outside of the machine went wrong: a checkpoint could not be written, a process did not start. */
+  | { readonly is: 'failed'; readonly code: ErrorCode; readonly message: string };
+
+/** Set by an effect, and given back as an event. */
+export type Timer =
+  | { readonly kind: 'suspicion'; readonly generation: number }
+  | { readonly kind: 'exclusion'; readonly workerId: string };
+
+export type CoordinatorEffect =
+  | { readonly do: 'send'; readonly connection: ConnectionId; readonly message: ToWorker }
+  | { readonly do: 'welcome'; readonly connection: ConnectionId; readonly workerId: string }
+  | { readonly do: 'close'; readonly connection: ConnectionId }
+  | { readonly do: 'sendData'; readonly connection: ConnectionId }
+  | {
+      readonly do: 'sendState';
+      readonly connection: ConnectionId;
+      readonly generation: number;
+      readonly step: number;
+    }
+  | { readonly do: 'notice'; readonly message: string }
+  | { readonly do: 'setTimer'; readonly timer: Timer; readonly ms: number }
+  /** Durable before anything that follows. */
+  | { readonly do: 'journal'; readonly generation: number; readonly workerIds: readonly string[] }
+  /** The membership is formed. */
+  | {
+      readonly do: 'formed';
+      readonly generation: number;
+      readonly members: readonly { readonly workerId: string; readonly threads: number }[];
+      readonly backend: string;
+      readonly variant: string;
+      readonly fingerprint: string;
+      readonly reason: string;
+    }
+  | { readonly do: 'aligned'; readonly step: number; readonly reason: string }
+  | { readonly do: 'stepReport'; readonly report: Extract<FromWorker, { type: 'report' }> }
+  | {
+      readonly do: 'evaluation';
+      readonly step: number;
+      readonly parts: readonly Extract<FromWorker, { type: 'evaluation' }>[];
+    }
+  | { readonly do: 'statePiece'; readonly piece: Extract<FromWorker, { type: 'statePiece' }> }
+  | { readonly do: 'end'; readonly step: number; readonly weightsSha256: string }
+  | { readonly do: 'fail'; readonly code: ErrorCode; readonly message: string };

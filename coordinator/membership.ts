@@ -1,0 +1,63 @@
+// Who is a member, and where members go on: the decisions that need no state of their own. Pure; each says why.
+
+import type { MessageOf } from '../proto/messages.ts';
+import { shardBoundaries } from '../src/numerics/tree.ts';
+import type { Worker } from './worker-record.ts';
+
+/** The members as they are told of each other: shards contiguous, as even as can be. */
+export function memberList(members: readonly Worker[], shards: number): MessageOf<'membership'>['members'] {
+  const boundaries = shardBoundaries(members.length, shards);
+  return members.map(({ hello, address }, rank) => ({
+    workerId: hello!.workerId,
+    host: hello!.peerHost || address,
+    port: hello!.peerPort,
+    firstShard: boundaries[rank]!,
+    endShard: boundaries[rank + 1]!,
+  }));
+}
+
+export interface Standing {
+  readonly rank: number;
+  /** Committed steps of the state it has; null where it has none. */
+  readonly step: number | null;
+}
+
+export interface Alignment {
+  readonly step: number;
+  readonly origin: 'member' | 'checkpoint' | 'seed';
+  /** The rank that heals the others, where the origin is a member. */
+  readonly source: number;
+  readonly behind: readonly number[];
+  readonly reason: string;
+}
+
+/**
+ * The newest state there is: of a member, else of the checkpoint, else that of the seed. A checkpoint that is newer than all
+ * members wins: nothing that was acknowledged on disk is lost.
+ */
+export function alignmentOf(standings: readonly Standing[], checkpointStep: number | null): Alignment {
+  const newest = standings.reduce<Standing | null>(
+    (best, each) => (each.step !== null && each.step > (best?.step ?? -1) ? each : best),
+    null,
+  );
+  const others = (step: number): number[] =>
+    standings.filter((each) => each.step !== step).map(({ rank }) => rank);
+  if (newest !== null && newest.step! >= (checkpointStep ?? 0)) {
+    const step = newest.step!;
+    const behind = others(step);
+    const reason =
+      behind.length === 0
+        ? `all are at step ${step}`
+        : `ranks ${behind.join(', ')} heal from rank ${newest.rank} at step ${step}`;
+    return { step, origin: 'member', source: newest.rank, behind, reason };
+  }
+  const step = checkpointStep ?? 0;
+  return {
+    step,
+    origin: checkpointStep === null ? 'seed' : 'checkpoint',
+    source: 0,
+    behind: others(step),
+    reason:
+      checkpointStep === null ? 'all start from the seed' : `all go on from the checkpoint of step ${step}`,
+  };
+}

@@ -1,0 +1,40 @@
+// Who cannot reach whom in one generation, whom to leave out for it, and who is kept out for a while. Pure.
+
+/** From the first suspicion to the verdict, in milliseconds: time for the socket of a dead worker to say so itself. */
+export const suspicionMs = 300;
+/** A worker that others could not reach is let in again after this long, in milliseconds. */
+export const exclusionMs = 5_000;
+
+export class Suspicions {
+  #suspects: { readonly by: number; readonly rank: number }[] = [];
+
+  /** True for the first. */
+  add(by: number, rank: number): boolean {
+    this.#suspects.push({ by, rank });
+    return this.#suspects.length === 1;
+  }
+
+  /** A new generation: whoever is in it can be trusted again. */
+  clear(): void {
+    this.#suspects = [];
+  }
+
+  /** The rank to leave out, or null where nobody is suspected. */
+  verdict(): number | null {
+    return mostSuspected(this.#suspects);
+  }
+}
+
+/** Ranks to leave out, given who suspects whom: the one most suspected, of equals the highest rank. */
+export function mostSuspected(
+  suspects: readonly { readonly by: number; readonly rank: number }[],
+): number | null {
+  const votes = new Map<number, Set<number>>();
+  for (const { by, rank } of suspects) votes.set(rank, (votes.get(rank) ?? new Set()).add(by));
+  let most: number | null = null;
+  for (const [rank, by] of votes) {
+    const size = votes.get(most ?? -1)?.size ?? 0;
+    if (by.size > size || (by.size === size && rank > (most ?? -1))) most = rank;
+  }
+  return most;
+}

@@ -1,0 +1,57 @@
+// What the coordinator's machine knows of the run, and of each worker. Data only.
+
+import type { MessageOf } from '../proto/messages.ts';
+import type { AdmissionFacts } from './admission.ts';
+import type { ConnectionId } from './effects.ts';
+
+export type Hello = MessageOf<'hello'>;
+
+/** What the run is, decided before the first worker comes. */
+export interface RunFacts extends AdmissionFacts {
+  /** Workers to wait for before the first step. */
+  readonly workersWanted: number;
+  /** With fewer the run pauses; it goes on by itself. */
+  readonly workersMin: number;
+  /** The newest generation of the journal; the first one formed is the next. */
+  readonly generation: number;
+  readonly shards: number;
+  /** Numbers reported a sample: the loss and the metrics. */
+  readonly reports: number;
+  /** Batches of an evaluation. */
+  readonly evaluationBatches: number;
+  /** Step of the newest checkpoint; null where there is none. */
+  readonly checkpointStep: number | null;
+  /** The last step to take now. */
+  readonly endStep: number;
+  evaluateAfter(step: number): boolean;
+  checkpointAfter(step: number): boolean;
+}
+
+export interface Worker {
+  readonly connection: ConnectionId;
+  readonly address: string;
+  hello: Hello | null;
+  dataRequested: boolean;
+  /** Holds the data set. */
+  hasData: boolean;
+  /** It wants to leave. */
+  leaving: boolean;
+  /** What it has, in this generation; undefined until it has said so. */
+  standing: number | null | undefined;
+  ready: boolean;
+  finished: { readonly step: number; readonly weightsSha256: string } | null;
+}
+
+export function newWorker(connection: ConnectionId, address: string): Worker {
+  return {
+    connection,
+    address,
+    hello: null,
+    dataRequested: false,
+    hasData: false,
+    leaving: false,
+    standing: undefined,
+    ready: false,
+    finished: null,
+  };
+}

@@ -1,0 +1,253 @@
+// One membership as a worker lives it (I/O): engine, lanes, mesh and steps, from the moment it is told of it until the next.
+// The order is fixed: the one before is quiet, then this one is built while standings are compared, then state, then steps.
+
+import type { MessageFrom, MessageOf } from '../proto/messages.ts';
+import { PieceAssembler, sendPieces } from '../proto/transport/bulk.ts';
+import type { Token } from '../proto/transport/token.ts';
+import type { Dataset } from '../src/data/dataset.ts';
+import { cadenceOf } from '../src/engine/cadence.ts';
+import { StepSchedule } from '../src/engine/schedule.ts';
+import { assert, type LockstepError } from '../src/errors.ts';
+import { type Deferred, deferred } from '../src/platform/deferred.ts';
+import type { ChosenBackend } from './choose-backend.ts';
+import { Peers } from './collective/peers.ts';
+import { compileFor, type RunModel, setInitialState, stateVectors } from './engine.ts';
+import { LanePool } from './lanes/lane-pool.ts';
+import { Mesh, type PeerMessage } from './mesh.ts';
+import type { PeerListener } from './peer-listener.ts';
+import { diagnose } from './step/diagnose.ts';
+import { StepShell } from './step/step-shell.ts';
+
+/** A committed state outside of any arena. */
+export interface HeldState {
+  readonly step: number;
+  readonly vectors: readonly Float32Array[];
+}
+
+export interface MemberOptions {
+  readonly membership: MessageOf<'membership'>;
+  readonly runId: string;
+  readonly run: RunModel;
+  readonly dataset: Dataset;
+  readonly backend: ChosenBackend;
+  readonly threads: number;
+  readonly network: { readonly listener: PeerListener; readonly token: Token } | null;
+  /** What this worker has from before. */
+  readonly held: HeldState | null;
+  readonly send: (message: MessageFrom<'worker'>) => void;
+  readonly snapshot: (step: number, last: boolean, lanes: LanePool) => void;
+  readonly onPeerLost: (rank: number, why: string) => void;
+  readonly onFinished: (step: number, lanes: LanePool) => void;
+  readonly onFailed: (error: LockstepError, phase: string, step: number) => void;
+}
+
+export class Member {
+  readonly #options: MemberOptions;
+  readonly #ending = new AbortController();
+  readonly #align = deferred<MessageOf<'align'>>();
+  readonly #healed: Deferred<void> = deferred<void>();
+  #assembler: PieceAssembler | null = null;
+  #early: { readonly from: number | null; readonly piece: MessageOf<'statePiece'> }[] = [];
+  #lanes: LanePool | null = null;
+  #mesh: Mesh | null = null;
+  #peers: Peers | null = null;
+  #steps: StepShell | null = null;
+  /** The arena holds a committed state. */
+  #hasState = false;
+
+  constructor(options: MemberOptions) {
+    this.#options = options;
+    for (const { promise } of [this.#align, this.#healed]) promise.catch(() => undefined);
+  }
+
+  get step(): number {
+    return this.#steps?.step ?? 0;
+  }
+
+  get lanes(): LanePool | null {
+    return this.#lanes;
+  }
+
+  /** Resolves when everything stands and the state is here; rejects when it was given up. */
+  async form(): Promise<void> {
+    const { membership, network } = this.#options;
+    const [lanes] = await Promise.all([
+      this.#engine(),
+      membership.members.length > 1 && network !== null ? this.#connect(network) : null,
+    ]);
+    this.#ending.signal.throwIfAborted();
+    const align = await this.#align.promise;
+    if (this.#mesh !== null) {
+      const { mesh, startStep, memory } = { mesh: this.#mesh, startStep: align.step, memory: lanes.memory };
+      this.#peers = new Peers({
+        mesh,
+        membership,
+        startStep,
+        memory,
+        backend: this.#options.backend.backend,
+      });
+    }
+    await this.#takeOver(lanes, align);
+    this.#ending.signal.throwIfAborted();
+    this.#hasState = true;
+    this.#steps = this.#stepShell(lanes, align);
+  }
+
+  align(message: MessageOf<'align'>): void {
+    this.#align.resolve(message);
+  }
+
+  begin(): void {
+    this.#steps!.begin();
+  }
+
+  /** After the step in flight. */
+  stop(): void {
+    this.#steps?.stop();
+  }
+
+  /** A piece of the state of the start, from the coordinator (`from` null) or from a peer. */
+  takeState(from: number | null, piece: MessageOf<'statePiece'>): void {
+    if (this.#assembler === null) {
+      this.#early.push({ from, piece });
+      return;
+    }
+    this.#assembler.take(piece.section, piece.offset, piece.bytes);
+    if (this.#assembler.isComplete) this.#healed.resolve();
+  }
+
+  /** Gives everything up; resolves with the newest committed state, when the lanes are idle. */
+  async end(): Promise<HeldState | null> {
+    this.#ending.abort();
+    this.#align.reject(this.#ending.signal.reason);
+    this.#healed.reject(this.#ending.signal.reason);
+    const step = await this.#steps?.quiesce();
+    this.#mesh?.close();
+    const lanes = this.#lanes;
+    let held = this.#options.held;
+    if (lanes !== null && this.#hasState && step !== undefined) {
+      const vectors = stateVectors(lanes.memory, this.#options.run.layout);
+      held = { step, vectors: vectors.map(({ floats }) => floats.slice()) };
+    }
+    await lanes?.close();
+    return held;
+  }
+
+  async #engine(): Promise<LanePool> {
+    const { run, membership, threads, backend, dataset } = this.#options;
+    const { members, rank } = membership;
+    const { firstShard, endShard } = members[rank]!;
+    const { shards } = run.config;
+    const boundaries = [...members.map((member) => member.firstShard), shards];
+    const compiled = compileFor(run, { shards, firstShard, endShard, boundaries, lanes: threads });
+    this.#lanes = await LanePool.create({ compiled, backend: backend.backend, splits: dataset });
+    return this.#lanes;
+  }
+
+  async #connect(network: NonNullable<MemberOptions['network']>): Promise<void> {
+    const { membership, runId, onPeerLost } = this.#options;
+    this.#mesh = await Mesh.form({
+      ...network,
+      membership,
+      runId,
+      signal: this.#ending.signal,
+      handlers: {
+        onMessage: (from, message) => this.#peerSaid(from, message),
+        onLost: (from, why) => {
+          if (!this.#ending.signal.aborted) onPeerLost(from, why);
+        },
+        openTensor: (from, head, dataBytes) => this.#peers?.openTensor(from, head, dataBytes) ?? null,
+        release: (chunk) => this.#peers?.release(chunk),
+      },
+    });
+  }
+
+  /** A ProtocolError ends that connection; anything else is a bug of ours and ends the run. */
+  #peerSaid(from: number, message: PeerMessage): void {
+    if (message.generation !== this.#options.membership.generation) return;
+    if (message.type === 'statePiece') this.takeState(from, message);
+    else this.#peers?.receive(from, message);
+  }
+
+  /** Brings the arena to the state that all go on from, and heals those for whom this worker is the source. */
+  async #takeOver(lanes: LanePool, align: MessageOf<'align'>): Promise<void> {
+    const { run, membership, held } = this.#options;
+    const vectors = stateVectors(lanes.memory, run.layout);
+    if (!align.behind.includes(membership.rank)) {
+      assert(held !== null && held.step === align.step, 'who is not behind has the state');
+      for (const [i, { floats }] of vectors.entries()) floats.set(held.vectors[i]!);
+    } else if (align.origin === 'seed') {
+      setInitialState(lanes.memory, run);
+    } else {
+      await this.#heal(vectors);
+    }
+    if (align.origin !== 'member' || align.source !== membership.rank) return;
+    await Promise.all(align.behind.map((rank) => this.#healOther(rank, vectors, align.step)));
+  }
+
+  async #heal(vectors: readonly { readonly name: string; readonly floats: Float32Array }[]): Promise<void> {
+    const parts = vectors.map(({ name, floats }) => ({ name, bytes: new Uint8Array(floats.byteLength) }));
+    this.#assembler = new PieceAssembler(parts);
+    for (const { from, piece } of this.#early.splice(0)) this.takeState(from, piece);
+    await this.#healed.promise;
+    for (const [i, { bytes }] of parts.entries()) vectors[i]!.floats.set(new Float32Array(bytes.buffer));
+  }
+
+  async #healOther(
+    rank: number,
+    vectors: readonly { readonly name: string; readonly floats: Float32Array }[],
+    step: number,
+  ): Promise<void> {
+    const connection = this.#mesh!.connection(rank);
+    const { generation } = this.#options.membership;
+    for (const { name: section, floats } of vectors) {
+      const bytes = new Uint8Array(floats.slice().buffer as ArrayBuffer);
+      const total = bytes.length;
+      await sendPieces(
+        bytes,
+        (offset, piece) =>
+          connection.send({ type: 'statePiece', generation, step, section, offset, total, bytes: piece }),
+        () => connection.drained(),
+      );
+    }
+  }
+
+  #stepShell(lanes: LanePool, align: MessageOf<'align'>): StepShell {
+    const { run, dataset, membership, backend, send, snapshot, onFinished, onFailed } = this.#options;
+    const { batch, seed, optimizer } = run.config;
+    const { compiled } = lanes.memory;
+    const samples = { train: dataset.train.samples, test: dataset.test.samples };
+    const cadence = cadenceOf(run.config, samples);
+    const { generation, endStep, rank } = membership;
+    const schedule = new StepSchedule({ samples: samples.train, batch, seed, optimizer });
+    return new StepShell({
+      plan: {
+        alone: this.#peers === null,
+        segments: compiled.step.length,
+        updates: compiled.update.length,
+        buckets: compiled.buckets.length,
+        stepsPerTaskMax: compiled.tables.count,
+        endStep,
+        evaluateAfter: (step) => cadence.evaluateAfter(step),
+        checkpointAfter: (step) => cadence.checkpointAfter(step),
+      },
+      startStep: align.step,
+      owed: { evaluate: align.evaluate, snapshot: align.snapshot },
+      generation,
+      lanes,
+      peers: this.#peers,
+      schedule,
+      testSamples: samples.test,
+      batch,
+      isReporter: rank === 0,
+      send,
+      snapshot: (step, last) => {
+        if (rank === 0) snapshot(step, last, lanes);
+      },
+      diagnose: (step, sums) =>
+        diagnose({ run, memory: lanes.memory, dataset, schedule, backend: backend.backend, step, sums }),
+      onFinished: (step) => onFinished(step, lanes),
+      onFailed,
+    });
+  }
+}
