@@ -111,6 +111,16 @@ describe('refused', () => {
       fileOf(`{"a":${tensor('[9007199254740991,9007199254740991]', '[0,8]')}}`),
       'tensor "a" is larger than 2^53 bytes',
     ],
+    [
+      'a petabyte that is not there',
+      fileOf(`{"a":${tensor('[1125899906842624]', '[0,4503599627370496]')}}`),
+      'its tensors have 4503599627370496 bytes, but 8 follow the header',
+    ],
+    [
+      'nesting without end',
+      fileOf(`{"a":${'['.repeat(100_000)}`),
+      "the header's JSON, column 206: nested deeper than 200",
+    ],
     ['a wrong size', fileOf(`{"a":${tensor('[3]', '[0,8]')}}`), 'tensor "a" has 8 bytes, but [3] needs 12'],
     [
       'offsets backwards',
@@ -142,6 +152,14 @@ describe('refused', () => {
         message: `not a valid safetensors file: ${message}`,
       }),
     );
+  });
+
+  test('names are names alone, though they look like paths or prototypes', () => {
+    const names = ['../../../etc/passwd', '/etc/passwd', '__proto__', 'constructor', 'C:\\x', 'a\u0000b'];
+    const tensors = names.map((name, i) => ({ name, shape: [1], data: Float32Array.of(i) }));
+    const read = decodeSafetensors(encodeSafetensors({ tensors, metadata: {} }));
+    expect(read.tensors).toEqual(tensors);
+    expect(({} as { dtype?: unknown }).dtype).toBeUndefined();
   });
 
   test('nothing else than LockstepError leaves the reader, whatever the bytes', () => {
