@@ -61,7 +61,12 @@ export async function joinRun(options: JoinOptions): Promise<JoinResult> {
     const peer = { peerHost: announcedHost(listen.host), peerPort: listener.port };
     const session = new WorkerSession({
       link: await dial(url, token),
-      redial: (ending) => dialAgain(url, token, ending),
+      redial: (ending) => {
+        onNotice(
+          `the coordinator is gone; it is looked for again for up to ${coordinatorAwayMs / 60_000} minutes`,
+        );
+        return dialAgain(url, token, ending);
+      },
       hello: helloOf(backend, { workerId, threads, ...peer }),
       backend,
       threads,

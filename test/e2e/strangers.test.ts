@@ -186,7 +186,7 @@ describe('at the door', () => {
       worker(port, ['--backend', 'wasm'], { ...env, LOCKSTEP_WASM: 'strict' }),
     ];
     const refused = await Promise.race(workers);
-    child.kill('SIGKILL');
+    child.kill('SIGINT');
     const outcomes = await Promise.all(workers);
     expect(refused.exitCode).toBe(2);
     expect(errorLine(refused)).toMatch(
