@@ -136,7 +136,7 @@ export class CheckpointKeeper {
         metrics: this.#measured?.step === step ? this.#measured.metrics : {},
         previousSha256: null,
       },
-      { keep: config.checkpoint.keep },
+      { keep: config.checkpoint.keep, best: config.checkpoint.best },
     );
     this.#newestPath = path;
     this.#paths.set(step, path);

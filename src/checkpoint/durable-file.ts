@@ -2,7 +2,7 @@
 // fsync, rename, fsync of the directory. A failed fsync ends the write and is never retried: after it, nobody knows what
 // is on the disk.
 
-import { mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { LockstepError } from '../errors.ts';
 
@@ -18,19 +18,19 @@ const remedies: Readonly<Record<string, string>> = {
 
 function cannotBe(done: string, path: string, error: unknown): LockstepError {
   const code = (error as NodeJS.ErrnoException).code ?? String(error);
-  return new LockstepError('LOCKSTEP_FILE_SYSTEM', `${path}: cannot be ${done}: ${remedies[code] ?? code}`, {
-    cause: error,
-  });
+  const remedy = remedies[code];
+  const why = remedy === undefined ? code : `${code}, ${remedy}`;
+  return new LockstepError('LOCKSTEP_FILE_SYSTEM', `${path}: cannot be ${done}: ${why}`, { cause: error });
 }
 
 const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT';
 
-/** Name of a file while it is being written; a crash may leave one behind. */
-export const temporaryPattern = /\.\d+\.tmp$/;
+/** Ends the name of a file while it is being written; a crash may leave one behind. One process writes at a time. */
+export const temporaryExtension = '.tmp';
 
 /** @throws LockstepError LOCKSTEP_FILE_SYSTEM; the file that was there before is then still there */
 export async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
+  const temporary = path + temporaryExtension;
   try {
     const file = await open(temporary, 'w');
     try {
@@ -42,7 +42,7 @@ export async function writeDurably(path: string, bytes: Uint8Array): Promise<voi
     await rename(temporary, path);
     await syncDirectory(dirname(path));
   } catch (error) {
-    await rm(temporary, { force: true }).catch(() => undefined);
+    await unlink(temporary).catch(() => undefined);
     throw cannotBe('written', path, error);
   }
 }
@@ -60,7 +60,7 @@ export async function makeDirectory(path: string): Promise<void> {
 /** A file that is gone already is no error. @throws LockstepError LOCKSTEP_FILE_SYSTEM */
 export async function removeFile(path: string): Promise<void> {
   try {
-    await rm(path);
+    await unlink(path);
   } catch (error) {
     if (!isMissing(error)) throw cannotBe('removed', path, error);
   }

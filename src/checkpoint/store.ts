@@ -1,13 +1,13 @@
 // Checkpoints on disk (I/O): <directory>/checkpoints/step-000123.safetensors, and beside each a small .json with its
 // SHA-256. The .json is written last: a checkpoint without one never came to its end.
 
-import { createHash } from 'node:crypto';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { LockstepError } from '../errors.ts';
-import { makeDirectory, namesIn, removeFile, temporaryPattern, writeDurably } from './durable-file.ts';
+import { makeDirectory, namesIn, removeFile, temporaryExtension, writeDurably } from './durable-file.ts';
+import { type Retention, stepsThatStay } from './retention.ts';
 import { decodeSafetensors, encodeSafetensors } from './safetensors.ts';
+import { type Content, decodeSidecar, encodeSidecar, type Sidecar, sha256Of } from './sidecar.ts';
 import { type Checkpoint, checkpointOfTensors, tensorsOfCheckpoint } from './state.ts';
 import { weightsSha256 } from './weights-hash.ts';
 
@@ -16,49 +16,40 @@ const folder = 'checkpoints';
 const extension = '.safetensors';
 const namePattern = /^step-(\d{6,15})\.safetensors$/;
 
-const sidecarSchema = z.object({
-  step: z.int().min(0),
-  bytes: z.int().min(0),
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
-});
-
-const sha256Of = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 const nameOf = (step: number): string => `step-${String(step).padStart(6, '0')}${extension}`;
 const sidecarOf = (path: string): string => `${path.slice(0, -extension.length)}.json`;
 
-export interface WriteOptions {
-  /** Checkpoints that stay, this one included; 3 unless said. */
-  readonly keep?: number;
-}
-
 /**
  * Writes a checkpoint into the run's directory and gives the file's path. It is chained to the one before it where
- * `previousSha256` is null and there is one. Afterwards older ones than the last `keep` go, and so do those of later
- * steps, which belong to a history that was abandoned.
+ * `previousSha256` is null and there is one. When it is durable, those go that `retention` does not let stay (the last
+ * three unless said), those of later steps, which belong to a history that was abandoned, and what a crash left behind.
  * @throws LockstepError LOCKSTEP_FILE_SYSTEM; checkpoints that were there stay
  */
 export async function writeCheckpoint(
   directory: string,
   checkpoint: Checkpoint,
-  { keep = keepDefault }: WriteOptions = {},
+  retention: Partial<Retention> = {},
 ): Promise<string> {
   const place = join(directory, folder);
   await makeDirectory(place);
   const before = (await checkpointsIn(place)).find(({ step }) => step < checkpoint.step);
-  const previousSha256 = checkpoint.previousSha256 ?? (before ? await recordedSha256(before.path) : null);
+  const previousSha256 =
+    checkpoint.previousSha256 ?? (before ? ((await sidecarBeside(before.path))?.sha256 ?? null) : null);
   const bytes = encodeSafetensors(tensorsOfCheckpoint({ ...checkpoint, previousSha256 }));
   const path = join(place, nameOf(checkpoint.step));
-  const sidecar = {
+  const finite = Object.entries(checkpoint.metrics).filter(([, value]) => Number.isFinite(value));
+  const sidecar: Sidecar = {
     step: checkpoint.step,
-    bytes: bytes.length,
-    sha256: sha256Of(bytes),
+    ...contentOf(bytes),
     previousSha256,
     weightsSha256: weightsSha256(checkpoint.parameters, checkpoint.statistics),
-    metrics: checkpoint.metrics,
+    metrics: Object.fromEntries(finite),
   };
+  const replaces = await goodContentOf(path);
+  if (replaces !== null) await writeDurably(sidecarOf(path), encodeSidecar({ ...sidecar, replaces }));
   await writeDurably(path, bytes);
-  await writeDurably(sidecarOf(path), new TextEncoder().encode(`${JSON.stringify(sidecar, null, 2)}\n`));
-  await prune(place, checkpoint.step, keep);
+  await writeDurably(sidecarOf(path), encodeSidecar(sidecar));
+  await prune(place, checkpoint.step, { keep: keepDefault, ...retention });
   return path;
 }
 
@@ -68,7 +59,7 @@ export async function writeCheckpoint(
  */
 export async function readCheckpoint(path: string): Promise<Checkpoint> {
   const bytes = await readBytes(path);
-  const text = await readFile(sidecarOf(path), 'utf8').catch(() => null);
+  const text = await sidecarText(path);
   if (text !== null) verify(bytes, text, path);
   try {
     return checkpointOfTensors(decodeSafetensors(bytes));
@@ -95,7 +86,7 @@ export async function newestCheckpoint(directory: string): Promise<FoundCheckpoi
   for (const place of [join(directory, folder), directory]) {
     for (const { path } of await checkpointsIn(place)) {
       try {
-        if (!(await exists(sidecarOf(path))))
+        if ((await sidecarText(path)) === null)
           throw invalid(path, 'was never finished: no .json lies beside it');
         return { checkpoint: await readCheckpoint(path), path, skipped };
       } catch (error) {
@@ -142,44 +133,57 @@ async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
   }
 }
 
-function verify(bytes: Uint8Array, sidecarText: string, path: string): void {
-  const sidecar = parseSidecar(sidecarText);
+function verify(bytes: Uint8Array, text: string, path: string): void {
+  const sidecar = decodeSidecar(text);
   if (sidecar === null) throw invalid(sidecarOf(path), 'is damaged, so the checkpoint cannot be verified');
-  if (bytes.length !== sidecar.bytes)
-    throw invalid(path, `has ${bytes.length} bytes, but ${sidecar.bytes} were written`);
-  const found = sha256Of(bytes);
-  if (found !== sidecar.sha256)
-    throw invalid(path, `has SHA-256 ${found}, but ${sidecar.sha256} was written`);
+  const found = contentOf(bytes);
+  if ([sidecar, sidecar.replaces].some((told) => told !== undefined && isSame(told, found))) return;
+  if (found.bytes !== sidecar.bytes)
+    throw invalid(path, `has ${found.bytes} bytes, but ${sidecar.bytes} were written`);
+  throw invalid(path, `has SHA-256 ${found.sha256}, but ${sidecar.sha256} was written`);
 }
 
-function parseSidecar(text: string): z.output<typeof sidecarSchema> | null {
+const contentOf = (bytes: Uint8Array): Content => ({ bytes: bytes.length, sha256: sha256Of(bytes) });
+const isSame = (a: Content, b: Content): boolean => a.bytes === b.bytes && a.sha256 === b.sha256;
+
+/** The text of the .json beside a checkpoint; null where there is none. */
+async function sidecarText(path: string): Promise<string | null> {
   try {
-    return sidecarSchema.parse(JSON.parse(text));
+    return await readFile(sidecarOf(path), 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return null;
+    throw invalid(sidecarOf(path), `cannot be read: ${code}`);
+  }
+}
+
+/** Null where it is missing or damaged. */
+async function sidecarBeside(path: string): Promise<Sidecar | null> {
+  const text = await sidecarText(path).catch(() => null);
+  return text === null ? null : decodeSidecar(text);
+}
+
+/** What the file at `path` holds, if it is a finished checkpoint that verifies. */
+async function goodContentOf(path: string): Promise<Content | null> {
+  const text = await sidecarText(path).catch(() => null);
+  if (text === null) return null;
+  try {
+    const bytes = await readBytes(path);
+    verify(bytes, text, path);
+    return contentOf(bytes);
   } catch {
     return null;
   }
 }
-
-async function recordedSha256(path: string): Promise<string | null> {
-  const text = await readFile(sidecarOf(path), 'utf8').catch(() => '');
-  return parseSidecar(text)?.sha256 ?? null;
-}
-
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );
 
 interface Listed {
   readonly step: number;
   readonly path: string;
 }
 
-/** Files named as checkpoints, newest first. */
+/** Files named as checkpoints, newest first. @throws LockstepError LOCKSTEP_FILE_SYSTEM */
 async function checkpointsIn(place: string): Promise<Listed[]> {
-  const names = await readdir(place).catch(() => []);
-  const listed = names.flatMap((name) => {
+  const listed = (await namesIn(place)).flatMap((name) => {
     const digits = namePattern.exec(name)?.[1];
     return digits === undefined ? [] : [{ step: Number(digits), path: join(place, name) }];
   });
@@ -187,14 +191,19 @@ async function checkpointsIn(place: string): Promise<Listed[]> {
 }
 
 /** The .json goes first, so that a crash in between leaves no checkpoint that looks finished. */
-async function prune(place: string, newest: number, keep: number): Promise<void> {
+async function prune(place: string, newest: number, retention: Retention): Promise<void> {
   const listed = await checkpointsIn(place);
-  const stay = new Set(listed.filter(({ step }) => step <= newest).slice(0, Math.max(1, keep)));
-  for (const { path } of listed.filter((one) => !stay.has(one))) {
+  const sidecars = await Promise.all(listed.map(({ path }) => sidecarBeside(path)));
+  const finished = listed.flatMap(({ step }, i) => {
+    const sidecar = sidecars[i];
+    return sidecar === null || sidecar === undefined ? [] : [{ step, metrics: sidecar.metrics }];
+  });
+  const stay = stepsThatStay(finished, newest, retention);
+  for (const { path } of listed.filter(({ step }) => !stay.has(step))) {
     await removeFile(sidecarOf(path));
     await removeFile(path);
   }
   for (const name of await namesIn(place)) {
-    if (temporaryPattern.test(name)) await removeFile(join(place, name));
+    if (name.endsWith(temporaryExtension)) await removeFile(join(place, name));
   }
 }

@@ -2,7 +2,7 @@
 
 import { LockstepError } from '../errors.ts';
 import { explainIssues } from './issues.ts';
-import { configSchema, type RunConfig } from './schema.ts';
+import { configSchema, metricDefault, type RunConfig } from './schema.ts';
 
 const epochsDefault = 5;
 
@@ -23,7 +23,7 @@ export function parseConfig(json: unknown, source: string): RunConfig {
   const length = fields.epochs === undefined && fields.steps === undefined ? { epochs: epochsDefault } : {};
   return deepFreeze({
     name,
-    metrics: [fields.loss === 'meanSquaredError' ? 'meanAbsoluteError' : 'accuracy'],
+    metrics: [metricDefault(fields.loss)],
     ...fields,
     ...length,
     checkpoint: withPeriod(checkpoint),

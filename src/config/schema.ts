@@ -2,7 +2,7 @@
 // What a parsed config looks like is RunConfig, which is itself a valid config: parsing it again changes nothing.
 
 import { z } from 'zod';
-import { lossSchema, type MetricName, metricsSchema, modelSchema } from '../nn/description.ts';
+import { lossSchema, type MetricName, metricNames, metricsSchema, modelSchema } from '../nn/description.ts';
 import { optimizerSchema } from '../optim/optimizer.ts';
 import { dataSchema, knownInputShape, seedSchema, targetKind } from './schema-data.ts';
 
@@ -45,7 +45,14 @@ const fieldsSchema = z.strictObject({
     .describe('slices of a batch; at least as many as the lanes you will ever use'),
   seed: seedSchema.default(1),
   checkpoint: z
-    .strictObject({ ...everySchema, keep: z.int().min(1).default(3).describe('checkpoints that stay') })
+    .strictObject({
+      ...everySchema,
+      keep: z.int().min(1).default(3).describe('the last so many checkpoints stay'),
+      best: z
+        .enum(['loss', ...metricNames])
+        .exactOptional()
+        .describe('beside the last ones, the best by this metric of the held-out samples stays'),
+    })
     .prefault({})
     .describe('how often a checkpoint is written; after every epoch unless said'),
   evaluate: z.strictObject(everySchema).prefault({}).describe('how often held-out samples are tried'),
@@ -55,6 +62,11 @@ const fieldsSchema = z.strictObject({
     .max(bucketBytesMax)
     .default(4 * 1024 * 1024),
 });
+
+/** What is measured beside the loss unless the config says it. */
+export function metricDefault(loss: z.output<typeof lossSchema>): MetricName {
+  return loss === 'meanSquaredError' ? 'meanAbsoluteError' : 'accuracy';
+}
 
 type Fields = z.output<typeof fieldsSchema>;
 
@@ -80,6 +92,13 @@ const crossChecks: readonly CrossCheck[] = [
   },
   { path: ['checkpoint'], find: (config) => bothPeriods(config.checkpoint) },
   { path: ['evaluate'], find: (config) => bothPeriods(config.evaluate) },
+  {
+    path: ['checkpoint', 'best'],
+    find: ({ checkpoint: { best }, loss, metrics = [metricDefault(loss)] }) => {
+      if (best === undefined || best === 'loss' || metrics.includes(best)) return null;
+      return `${best} is not measured in this run; add it to metrics, or choose ${['loss', ...metrics].join(' or ')}`;
+    },
+  },
   {
     path: ['model', 'input'],
     find: ({ data, model }) => {

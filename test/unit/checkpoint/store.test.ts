@@ -97,7 +97,7 @@ test('the last three stay, unless said otherwise; leftovers of a crash go', asyn
   expect(files().filter((name) => name.endsWith('.json'))).toEqual(
     [2, 3, 4].map((step) => `step-00000${step}.json`),
   );
-  writeFileSync(join(run, 'checkpoints', 'step-000005.safetensors.1.tmp'), 'half');
+  writeFileSync(join(run, 'checkpoints', 'step-000005.safetensors.tmp'), 'half');
   await writeCheckpoint(run, checkpointAt(6), { keep: 1 });
   expect(files()).toEqual(['step-000006.json', 'step-000006.safetensors']);
 });

@@ -159,6 +159,16 @@ const mistakes: readonly (readonly [json: unknown, message: string])[] = [
     changed('data', { kind: 'csv', train: 'a.csv', target: 3 }),
     'a.json: data.target: expected a string or an array, got 3',
   ],
+  [
+    changed('checkpoint', { best: 'acuracy' }),
+    'a.json: checkpoint.best: "acuracy" is not valid here; did you mean "accuracy"? Expected "loss", "accuracy" or ' +
+      '"meanAbsoluteError"',
+  ],
+  [
+    changed('checkpoint', { best: 'meanAbsoluteError' }),
+    'a.json: checkpoint.best: meanAbsoluteError is not measured in this run; add it to metrics, or choose loss or ' +
+      'accuracy',
+  ],
   [changed('name', '../x'), 'a.json: name: letters, digits, ".", "_" and "-" only, got "../x"'],
   [[], 'a.json: expected an object, got []'],
   ['text', 'a.json: expected an object, got "text"'],
