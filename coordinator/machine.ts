@@ -72,7 +72,7 @@ export class CoordinatorMachine {
       case 'timer':
         return this.#timer(event.timer);
       case 'checkpointed':
-        this.#checkpointStep = event.step;
+        this.#checkpointStep = Math.max(event.step, this.#checkpointStep ?? 0);
         return [];
       case 'failed':
         return this.#becomeFailed(event.code, event.message);

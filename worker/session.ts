@@ -1,6 +1,7 @@
 // One worker's run (I/O): the link to the coordinator, data, and one membership after another (member.ts) around the pure
 // machine. It decides nothing; effects of the machine are carried out here.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { limits } from '../proto/limits.ts';
 import type { MessageFrom, MessageOf } from '../proto/messages.ts';
 import { sendPieces } from '../proto/transport/bulk.ts';
@@ -153,7 +154,7 @@ export class WorkerSession {
         this.#member!.stop();
         return;
       case 'redial':
-        this.#background(this.#redial());
+        this.#background(this.#redial(effect.afterMs));
         return;
       case 'end':
         this.#outcome.resolve({ steps: this.#lastStep - (this.#firstStep ?? this.#lastStep) });
@@ -192,7 +193,7 @@ export class WorkerSession {
   }
 
   /** Steps go on without the coordinator as long as all peers are there. */
-  async #redial(): Promise<void> {
+  async #redial(afterMs: number): Promise<void> {
     const { redial } = this.#options;
     if (redial === null) {
       this.#handle({ is: 'gaveUp', message: 'the coordinator is gone' });
@@ -200,6 +201,7 @@ export class WorkerSession {
     }
     let link: Link<'worker'>;
     try {
+      if (afterMs > 0) await sleep(afterMs, undefined, { signal: this.#ending.signal });
       link = await redial(this.#ending.signal);
     } catch (error) {
       this.#handle({
@@ -241,7 +243,7 @@ export class WorkerSession {
       send: (message) => this.#send(message),
       snapshot: (step, last, lanes) => this.#snapshot(generation, step, lanes, last),
       onPeerLost: (rank, why) => this.#handle({ is: 'peerLost', generation, rank, why }),
-      onFinished: (step, lanes) => this.#background(this.#finished(step, lanes)),
+      onFinished: (step, lanes) => this.#background(this.#finished(generation, step, lanes)),
       onFailed: (error, phase, step) => this.#stepsFailed(error, phase, step),
     });
     this.#member = member;
@@ -315,7 +317,7 @@ export class WorkerSession {
     this.#snapshots.then(tell, tell);
   }
 
-  async #finished(step: number, lanes: LanePool): Promise<void> {
+  async #finished(generation: number, step: number, lanes: LanePool): Promise<void> {
     await this.#snapshots;
     this.#lastStep = step;
     const { layout } = this.#prepared!.run;
@@ -324,6 +326,6 @@ export class WorkerSession {
       namedTensors(parameters, layout.parameters),
       namedTensors(statistics, layout.statistics),
     );
-    this.#handle({ is: 'finished', step, weightsSha256: sha });
+    this.#handle({ is: 'finished', generation, step, weightsSha256: sha });
   }
 }

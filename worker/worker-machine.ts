@@ -20,7 +20,13 @@ export type WorkerEvent =
   | { readonly is: 'aligned'; readonly generation: number }
   /** Another member cannot be reached, or is gone. */
   | { readonly is: 'peerLost'; readonly generation: number; readonly rank: number; readonly why: string }
-  | { readonly is: 'finished'; readonly step: number; readonly weightsSha256: string }
+  /** The steps of this generation have come to their end. */
+  | {
+      readonly is: 'finished';
+      readonly generation: number;
+      readonly step: number;
+      readonly weightsSha256: string;
+    }
   | {
       readonly is: 'failed';
       readonly code: ErrorCode;
@@ -45,20 +51,27 @@ export type WorkerEffect =
   | { readonly do: 'takeState'; readonly piece: MessageOf<'statePiece'> }
   | { readonly do: 'begin' }
   | { readonly do: 'stopSteps' }
-  | { readonly do: 'redial' }
+  /** Look for the coordinator again, not before `afterMs` milliseconds have passed. */
+  | { readonly do: 'redial'; readonly afterMs: number }
   | { readonly do: 'end' }
   | { readonly do: 'fail'; readonly code: ErrorCode; readonly message: string };
 
+/** A worker that was turned away for a while asks again after this long, in milliseconds. */
+export const refusedMs = 1_000;
+
 type Phase = 'opening' | 'loading' | 'waiting' | 'aligning' | 'running' | 'finished' | 'over';
 
-/** Messages that have a place in each phase; any other is the coordinator's mistake. */
+/** The run may end, or this worker be turned away, whatever it is doing. */
+const alwaysExpected: readonly FromCoordinator['type'][] = ['refused', 'failure', 'done'];
+
+/** What else has a place in each phase; any other message is the coordinator's mistake. */
 const expected: { readonly [P in Phase]: readonly FromCoordinator['type'][] } = {
-  opening: ['welcome', 'refused', 'failure'],
-  loading: ['dataPiece', 'refused', 'failure'],
-  waiting: ['membership', 'released', 'refused', 'failure', 'done'],
-  aligning: ['membership', 'align', 'statePiece', 'start', 'released', 'refused', 'failure'],
-  running: ['membership', 'stop', 'released', 'refused', 'failure'],
-  finished: ['membership', 'stop', 'released', 'refused', 'failure', 'done'],
+  opening: ['welcome'],
+  loading: ['dataPiece'],
+  waiting: ['membership', 'released'],
+  aligning: ['membership', 'align', 'statePiece', 'start', 'released'],
+  running: ['membership', 'stop', 'released'],
+  finished: ['membership', 'stop', 'released'],
   over: [],
 };
 
@@ -70,6 +83,7 @@ export class WorkerMachine {
   /** The link is new, and the coordinator has not welcomed this worker on it. */
   #greeting = false;
   #leaving = false;
+  #redialAfterMs = 0;
 
   get phase(): Phase {
     return this.#phase;
@@ -112,6 +126,8 @@ export class WorkerMachine {
           why: event.why,
         });
       case 'finished':
+        // A membership that came meanwhile goes on from this state, and finishes anew.
+        if (event.generation !== this.#generation || this.#phase !== 'running') return [];
         this.#phase = 'finished';
         return this.#send({
           type: 'finished',
@@ -139,7 +155,8 @@ export class WorkerMachine {
 
   #message(message: FromCoordinator): WorkerEffect[] {
     if (this.#greeting && this.#phase !== 'opening') return this.#welcomedBack(message);
-    if (!expected[this.#phase].includes(message.type)) {
+    if (this.#isOfOlderGeneration(message)) return [];
+    if (!alwaysExpected.includes(message.type) && !expected[this.#phase].includes(message.type)) {
       return this.#becomeFailed(
         'LOCKSTEP_PROTOCOL',
         `the coordinator sent ${message.type} while this worker was ${this.#phase}`,
@@ -165,13 +182,25 @@ export class WorkerMachine {
         return [{ do: 'takeData', piece: message }];
       case 'released':
       case 'done':
-        this.#phase = 'over';
-        return [{ do: 'end' }];
+        return this.#becomeOver();
       case 'refused':
       case 'failure':
         return this.#told(message);
       default:
         return message satisfies never;
+    }
+  }
+
+  /** Bulk data and stops may still be on their way when the next membership is formed. */
+  #isOfOlderGeneration(message: FromCoordinator): boolean {
+    switch (message.type) {
+      case 'align':
+      case 'statePiece':
+      case 'start':
+      case 'stop':
+        return message.generation < this.#generation;
+      default:
+        return false;
     }
   }
 
@@ -196,6 +225,7 @@ export class WorkerMachine {
   /** A coordinator after a pause: the steps went on meanwhile. The data set is here. */
   #welcomedBack(message: FromCoordinator): WorkerEffect[] {
     if (message.type === 'refused' || message.type === 'failure') return this.#told(message);
+    if (message.type === 'done') return this.#becomeOver();
     if (message.type !== 'welcome') return [];
     this.#greeting = false;
     if (message.runId !== this.#runId) {
@@ -211,7 +241,10 @@ export class WorkerMachine {
 
   /** That the others could not reach this worker passes; anything else is final. */
   #told({ code, message }: { readonly code: string; readonly message: string }): WorkerEffect[] {
-    if (code === 'LOCKSTEP_CONNECT_FAILED') return [];
+    if (code === 'LOCKSTEP_CONNECT_FAILED') {
+      this.#redialAfterMs = refusedMs;
+      return [];
+    }
     const known = Object.hasOwn(errorCodes, code) ? (code as ErrorCode) : 'LOCKSTEP_WORKER_FAILED';
     return this.#becomeFailed(known, message);
   }
@@ -228,7 +261,9 @@ export class WorkerMachine {
     if (this.#leaving) return this.#becomeFailed('LOCKSTEP_PEER_LOST', `the coordinator is gone: ${why}`);
     if (this.#phase === 'opening')
       return this.#becomeFailed('LOCKSTEP_PEER_LOST', `the coordinator is gone: ${why}`);
-    return [{ do: 'redial' }];
+    const afterMs = this.#redialAfterMs;
+    this.#redialAfterMs = 0;
+    return [{ do: 'redial', afterMs }];
   }
 
   #failed(event: Extract<WorkerEvent, { is: 'failed' }>): WorkerEffect[] {
@@ -252,6 +287,11 @@ export class WorkerMachine {
     if (this.#leaving) return [];
     this.#leaving = true;
     return this.#send({ type: 'leave' });
+  }
+
+  #becomeOver(): WorkerEffect[] {
+    this.#phase = 'over';
+    return [{ do: 'end' }];
   }
 
   #becomeFailed(code: ErrorCode, message: string): WorkerEffect[] {

@@ -1,0 +1,196 @@
+// What goes wrong, how often, and for how long: all drawn from the seed. Each seed has its own mixture, and some have none of
+// a kind, so that rare combinations are not drowned.
+
+import type { Random } from './clock.ts';
+import type { Simulation } from './simulation.ts';
+
+/** Relative weight of each kind of fault; `crashHere`: the chance of a crash between any two effects. */
+export interface FaultRates {
+  readonly killWorker: number;
+  readonly killCoordinator: number;
+  readonly stopWorker: number;
+  readonly stopCoordinator: number;
+  readonly slowWorker: number;
+  readonly cutOneWay: number;
+  readonly cutBothWays: number;
+  readonly clog: number;
+  readonly breakConnection: number;
+  readonly join: number;
+  readonly leave: number;
+  readonly interrupt: number;
+  readonly gathered: number;
+  readonly crashHere: number;
+  /** Mean time between two faults, and how long they go on, in milliseconds. */
+  readonly everyMs: number;
+  readonly safetyMs: number;
+}
+
+export function ratesOf(random: Random): FaultRates {
+  const weight = (likely = 0.5): number => (random.chance(likely) ? random.magnitude(0.1, 3) : 0);
+  return {
+    killWorker: weight(0.7),
+    killCoordinator: weight(),
+    stopWorker: weight(),
+    stopCoordinator: weight(0.2),
+    slowWorker: weight(),
+    cutOneWay: weight(),
+    cutBothWays: weight(),
+    clog: weight(),
+    breakConnection: weight(),
+    join: weight(),
+    leave: weight(),
+    interrupt: weight(0.15),
+    gathered: weight(0.2),
+    crashHere: random.chance(0.4) ? random.magnitude(0.0002, 0.01) : 0,
+    everyMs: random.magnitude(20, 800),
+    safetyMs: random.magnitude(500, 8_000),
+  };
+}
+
+type Kind = Exclude<keyof FaultRates, 'crashHere' | 'everyMs' | 'safetyMs'>;
+
+const workersMost = 6;
+
+export class Faults {
+  readonly #simulation: Simulation;
+  readonly #rates: FaultRates | null;
+  #over: boolean;
+  healedAtMs = 0;
+  count = 0;
+
+  /** `rates` null: nothing goes wrong. */
+  constructor(simulation: Simulation, rates: FaultRates | null) {
+    this.#simulation = simulation;
+    this.#rates = rates;
+    this.#over = rates === null;
+  }
+
+  begin(): void {
+    if (this.#rates === null) this.#simulation.healed();
+    else {
+      this.#simulation.clock.after(this.#rates.safetyMs, () => this.#heal());
+      this.#next(this.#rates);
+    }
+  }
+
+  drawCrash(): boolean {
+    if (this.#over || this.#rates === null || this.#rates.crashHere === 0) return false;
+    const crashes = this.#simulation.random.chance(this.#rates.crashHere);
+    if (crashes) this.count += 1;
+    return crashes;
+  }
+
+  #heal(): void {
+    const { network, workers, coordinator, clock } = this.#simulation;
+    this.#over = true;
+    this.healedAtMs = clock.nowMs;
+    this.#simulation.healed();
+    network.healAll();
+    for (const { host } of [...workers, ...(coordinator === null ? [] : [coordinator])]) {
+      host.slowness = 1;
+      host.goOn();
+    }
+  }
+
+  #next(rates: FaultRates): void {
+    const { clock, random } = this.#simulation;
+    clock.after(-Math.log(1 - random.next()) * rates.everyMs, () => {
+      if (this.#over) return;
+      this.#strike(this.#draw(rates));
+      this.#next(rates);
+    });
+  }
+
+  #draw(rates: FaultRates): Kind {
+    const kinds = Object.keys(strikes) as Kind[];
+    let left = this.#simulation.random.next() * kinds.reduce((sum, kind) => sum + rates[kind], 0);
+    for (const kind of kinds) {
+      left -= rates[kind];
+      if (left < 0) return kind;
+    }
+    return 'killWorker';
+  }
+
+  #strike(kind: Kind): void {
+    this.count += 1;
+    this.#simulation.trace('fault', kind, {});
+    strikes[kind](this.#simulation, (ms, undo) =>
+      this.#simulation.clock.after(ms, () => {
+        if (!this.#over) undo();
+      }),
+    );
+  }
+}
+
+/** Undoes the fault after a while, unless all faults are over by then. */
+type Later = (ms: number, undo: () => void) => void;
+
+/** Two processes, often a worker and the coordinator. */
+function twoOf({ random, living }: Simulation): readonly [string, string] | null {
+  if (living.length === 0) return null;
+  const one = random.pick(living).host.name;
+  if (random.chance(0.4)) return random.chance(0.5) ? [one, 'coordinator'] : ['coordinator', one];
+  const other = random.pick(living).host.name;
+  return one === other ? null : [one, other];
+}
+
+const strikes: { readonly [K in Kind]: (simulation: Simulation, later: Later) => void } = {
+  killWorker: ({ living, random }) => {
+    if (living.length > 0) random.pick(living).host.kill();
+  },
+  killCoordinator: ({ coordinator }) => coordinator?.host.kill(),
+  stopWorker: ({ living, random }, later) => {
+    if (living.length === 0) return;
+    const { host } = random.pick(living);
+    host.stop();
+    later(random.magnitude(10, 6_000), () => host.goOn());
+  },
+  stopCoordinator: ({ coordinator, random }, later) => {
+    const host = coordinator?.host;
+    host?.stop();
+    later(random.magnitude(10, 4_000), () => host?.goOn());
+  },
+  slowWorker: ({ living, random }, later) => {
+    if (living.length === 0) return;
+    const { host } = random.pick(living);
+    host.slowness = random.magnitude(2, 50);
+    later(random.magnitude(100, 3_000), () => {
+      host.slowness = 1;
+    });
+  },
+  cutOneWay: (simulation, later) => {
+    const two = twoOf(simulation);
+    if (two === null) return;
+    simulation.network.cut(two[0], two[1]);
+    later(simulation.random.magnitude(10, 8_000), () => simulation.network.mend(two[0], two[1]));
+  },
+  cutBothWays: (simulation, later) => {
+    const two = twoOf(simulation);
+    if (two === null) return;
+    const [one, other] = two;
+    simulation.network.cut(one, other);
+    simulation.network.cut(other, one);
+    later(simulation.random.magnitude(10, 8_000), () => {
+      simulation.network.mend(one, other);
+      simulation.network.mend(other, one);
+    });
+  },
+  clog: (simulation, later) => {
+    const two = twoOf(simulation);
+    if (two === null) return;
+    simulation.network.clog(two[0], two[1], simulation.random.magnitude(5, 500));
+    later(simulation.random.magnitude(50, 3_000), () => simulation.network.clog(two[0], two[1], 0));
+  },
+  breakConnection: (simulation) => {
+    const two = twoOf(simulation);
+    if (two !== null) simulation.network.breakOne(two[0], two[1]);
+  },
+  join: (simulation) => {
+    if (simulation.living.length < workersMost) simulation.startWorker();
+  },
+  leave: ({ living, random }) => {
+    if (living.length > 0) random.pick(living).leave();
+  },
+  interrupt: ({ coordinator }) => coordinator?.stop(),
+  gathered: ({ coordinator }) => coordinator?.gathered(),
+};

@@ -1,0 +1,239 @@
+// One membership as a simulated worker lives it: mesh, healing, and the real step machine over the real AllReduce and Swap.
+// It does what worker/member.ts, mesh.ts, step/step-shell.ts and collective/peers.ts do.
+
+import { limits } from '../../proto/limits.ts';
+import type { MessageFrom, MessageOf } from '../../proto/messages.ts';
+import { PieceAssembler } from '../../proto/transport/bulk.ts';
+import { initialState } from './arithmetic.ts';
+import type { End } from './network.ts';
+import { pieces, stateBytes } from './serial.ts';
+import { SimSteps } from './steps.ts';
+import type { HeldState, WorkerProcess } from './worker-process.ts';
+
+type PeerMessage = MessageFrom<'peer'>;
+
+export interface MemberOptions {
+  readonly worker: WorkerProcess;
+  readonly membership: MessageOf<'membership'>;
+  readonly held: HeldState | null;
+  readonly send: (message: MessageFrom<'worker'>) => void;
+  readonly snapshot: (step: number, state: Float32Array, last: boolean) => void;
+  readonly onPeerLost: (rank: number, why: string) => void;
+  readonly onFormed: () => void;
+  readonly onMeshFailed: (ranks: readonly number[], why: string) => void;
+  readonly onFinished: (step: number, state: Float32Array) => void;
+}
+
+export class SimMember {
+  readonly #options: MemberOptions;
+  readonly #mesh = new Map<number, End>();
+  readonly #open = new Set<End>();
+  /** Mesh, engine and align are all awaited before the state. */
+  #engineStands = false;
+  #meshStands = false;
+  #align: MessageOf<'align'> | null = null;
+  #failed = false;
+  #ended = false;
+  #state: Float32Array | null = null;
+  #assembler: PieceAssembler | null = null;
+  readonly #healing = new Uint8Array(stateBytes);
+  #early: MessageOf<'statePiece'>[] = [];
+  #steps: SimSteps | null = null;
+
+  constructor(options: MemberOptions) {
+    this.#options = options;
+  }
+
+  form(): void {
+    const { worker, membership } = this.#options;
+    worker.host.compute(worker.simulation.random.between(2, 40), () => {
+      this.#engineStands = true;
+      this.#goOn();
+    });
+    if (membership.members.length > 1) this.#connect();
+    else this.#meshFormed();
+  }
+
+  align(align: MessageOf<'align'>): void {
+    this.#align = align;
+    this.#goOn();
+  }
+
+  begin(): void {
+    this.#steps!.begin();
+  }
+
+  stop(): void {
+    this.#steps?.stop();
+  }
+
+  takeState(piece: MessageOf<'statePiece'>): void {
+    if (this.#assembler === null) {
+      this.#early.push(piece);
+      return;
+    }
+    this.#assembler.take(piece.section, piece.offset, piece.bytes);
+    if (this.#assembler.isComplete) this.#standing(new Float32Array(this.#healing.slice().buffer));
+  }
+
+  /** Gives everything up; `done` gets the newest committed state. */
+  end(done: (held: HeldState | null) => void): void {
+    this.#ended = true;
+    const close = (held: HeldState | null): void => {
+      for (const end of this.#open) end.close('membership over');
+      done(held);
+    };
+    if (this.#steps === null) close(this.#options.held);
+    else this.#steps.quiesce((step) => close({ step, state: this.#state!.slice() }));
+  }
+
+  #goOn(): void {
+    const align = this.#align;
+    if (this.#ended || this.#failed || !this.#engineStands || !this.#meshStands || align === null) return;
+    const { membership, held, worker } = this.#options;
+    const { observers, task } = worker.simulation;
+    if (!align.behind.includes(membership.rank)) {
+      observers.expect(held?.step === align.step, `${worker.host.name} is not behind, and has the state`);
+      this.#standing(held!.state.slice());
+    } else if (align.origin === 'seed') this.#standing(initialState(task));
+    else {
+      this.#assembler = new PieceAssembler([{ name: 'state', bytes: this.#healing }]);
+      for (const piece of this.#early.splice(0)) this.takeState(piece);
+    }
+  }
+
+  /** The state to go on from is here; heals others first where that is this worker's part. */
+  #standing(state: Float32Array): void {
+    const { membership, worker, onFormed } = this.#options;
+    const align = this.#align!;
+    this.#state = state;
+    const isSource = align.origin === 'member' && align.source === membership.rank;
+    let left = isSource ? align.behind.length : 0;
+    const stand = (): void => {
+      if (this.#ended || this.#failed) return;
+      this.#steps = this.#makeSteps(align, state);
+      onFormed();
+    };
+    if (left === 0) stand();
+    if (!isSource) return;
+    for (const rank of align.behind) {
+      const { generation } = membership;
+      pieces(
+        worker.host,
+        state,
+        generation,
+        align.step,
+        (piece) => this.#mesh.get(rank)!.send(piece),
+        () => {
+          left -= 1;
+          if (left === 0) stand();
+        },
+      );
+    }
+  }
+
+  #makeSteps(align: MessageOf<'align'>, state: Float32Array): SimSteps {
+    const { worker, membership, send, snapshot, onFinished } = this.#options;
+    return new SimSteps({
+      worker,
+      membership,
+      startStep: align.step,
+      owed: { evaluate: align.evaluate, snapshot: align.snapshot },
+      state,
+      sendToPeer: (rank, message) => this.#mesh.get(rank)!.send(message),
+      send,
+      snapshot: (step, last) => {
+        if (membership.rank === 0) snapshot(step, state, last);
+      },
+      onFinished: (step) => onFinished(step, state),
+    });
+  }
+
+  // --- the mesh
+
+  #connect(): void {
+    const { worker, membership } = this.#options;
+    const { generation, rank: own, members } = membership;
+    worker.host.after(limits.meshTimeoutMs, () => {
+      const missing = members.flatMap((_, rank) => (rank === own || this.#mesh.has(rank) ? [] : [rank]));
+      if (missing.length > 0) this.#meshFails(missing, 'no connection in time');
+    });
+    worker.takeArrivals(generation, (arrival) => {
+      const { rank, end } = arrival;
+      if (this.#ended || this.#failed || rank <= own || this.#mesh.has(rank)) {
+        end.close('not a member of this generation');
+        return;
+      }
+      this.#open.add(end);
+      arrival.attach(
+        (message) => this.#peerSaid(rank, message),
+        (kind, why) => this.#peerClosed(end, rank, kind, why),
+      );
+      end.send(this.#hello());
+      this.#joined(end, rank);
+    });
+    for (let rank = 0; rank < own; rank += 1) this.#dial(rank);
+  }
+
+  #hello(): MessageOf<'peerHello'> {
+    const { generation, rank } = this.#options.membership;
+    return { type: 'peerHello', runId: 'run', generation, rank };
+  }
+
+  #dial(rank: number): void {
+    const { worker, membership } = this.#options;
+    const opened = (end: End): void => {
+      if (this.#ended || this.#failed) {
+        end.close('given up');
+        return;
+      }
+      this.#open.add(end);
+      let isGreeted = false;
+      end.start({
+        onMessage: (raw) => {
+          const message = raw as PeerMessage;
+          if (isGreeted) this.#peerSaid(rank, message);
+          else {
+            isGreeted = true;
+            this.#joined(end, rank);
+          }
+        },
+        onClose: (kind, why) => this.#peerClosed(end, rank, kind, why),
+      });
+      end.send(this.#hello());
+    };
+    worker.simulation.network.dial(worker.host, membership.members[rank]!.host, opened, (why) =>
+      this.#meshFails([rank], why),
+    );
+  }
+
+  #joined(end: End, rank: number): void {
+    this.#mesh.set(rank, end);
+    if (this.#mesh.size === this.#options.membership.members.length - 1) this.#meshFormed();
+  }
+
+  #meshFormed(): void {
+    this.#meshStands = true;
+    this.#goOn();
+  }
+
+  #meshFails(ranks: readonly number[], why: string): void {
+    if (this.#ended || this.#failed || this.#meshStands) return;
+    this.#failed = true;
+    for (const end of this.#open) end.close('mesh given up');
+    this.#options.onMeshFailed(ranks, why);
+  }
+
+  #peerClosed(end: End, rank: number, kind: string, why: string): void {
+    this.#open.delete(end);
+    if (kind === 'local') return;
+    this.#meshFails([rank], why);
+    if (!this.#ended) this.#options.onPeerLost(rank, why);
+  }
+
+  #peerSaid(from: number, message: PeerMessage): void {
+    if (message.type === 'peerHello' || message.generation !== this.#options.membership.generation) return;
+    if (message.type === 'statePiece') this.takeState(message);
+    else this.#steps?.receive(from, message);
+  }
+}

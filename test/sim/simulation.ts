@@ -1,0 +1,199 @@
+// One seed's run: a cluster, its weather and its faults are all drawn from the seed. First everything goes wrong for a while;
+// then nothing does, and the run must end within a bounded time.
+
+import type { MessageOf } from '../../proto/messages.ts';
+import type { ErrorCode } from '../../src/errors.ts';
+import type { Task } from './arithmetic.ts';
+import { Clock, type Host, Random } from './clock.ts';
+import { CoordinatorProcess, type Disk } from './coordinator-process.ts';
+import { type FaultRates, Faults, ratesOf } from './faults.ts';
+import { Network } from './network.ts';
+import { Observers, Violation } from './observers.ts';
+import { WorkerProcess } from './worker-process.ts';
+
+/** After the last fault: silences, refusals and back-offs pass (limits.ts), then the steps that are left are taken. */
+const livenessMs = 150_000;
+const eventsMax = 400_000;
+/** A worker that was asked to leave does so within this time when nothing goes wrong. */
+const leaveMs = 60_000;
+
+export interface Outcome {
+  readonly virtualMs: number;
+  readonly events: number;
+  readonly generations: number;
+  readonly faults: number;
+}
+
+export class Simulation {
+  readonly clock = new Clock();
+  readonly random: Random;
+  readonly network: Network;
+  readonly observers: Observers;
+  readonly task: Task;
+  readonly workersWanted: number;
+  readonly workersMin: number;
+  readonly directBytesMax: number;
+  /** A segment takes about this long, in milliseconds. */
+  readonly computeMs: number;
+  readonly fingerprint = 'f'.repeat(64);
+  readonly workers: WorkerProcess[] = [];
+  coordinator: CoordinatorProcess | null = null;
+  readonly #disk: Disk = { generation: 0, checkpoints: new Map() };
+  readonly #faults: Faults;
+  readonly #lines: string[] | null;
+  #nextWorker = 1;
+  #healed = false;
+  #ended = false;
+
+  constructor(
+    seed: number,
+    options: {
+      readonly quiet?: boolean;
+      readonly rates?: Partial<FaultRates>;
+      readonly lines?: string[];
+    } = {},
+  ) {
+    const random = new Random(seed);
+    this.random = random;
+    this.#lines = options.lines ?? null;
+    const delayMsMin = random.magnitude(0.05, 2);
+    this.network = new Network(this.clock, random, {
+      delayMsMin,
+      delayMsMax: delayMsMin * random.magnitude(1.1, 20),
+    });
+    this.task = {
+      seed,
+      shards: random.pick([4, 5, 6, 8, 8, 12]),
+      steps: 10 + random.below(30),
+      evaluateEvery: random.pick([3, 5, 8, 100]),
+      checkpointEvery: random.pick([2, 4, 5, 7, 100]),
+    };
+    this.workersWanted = 1 + random.below(4);
+    this.workersMin = 1 + random.below(this.workersWanted);
+    this.directBytesMax = random.chance(0.5) ? 0 : 1 << 20;
+    this.computeMs = random.magnitude(1, 30);
+    this.observers = new Observers(this.task);
+    this.#faults = new Faults(this, options.quiet === true ? null : { ...ratesOf(random), ...options.rates });
+  }
+
+  /** To the end. Throws Violation. */
+  run(): Outcome {
+    this.startCoordinator();
+    for (let i = 0; i < this.workersWanted; i += 1) this.startWorker();
+    this.#faults.begin();
+    this.#supervise();
+    const { clock } = this;
+    while (!this.#ended) {
+      if (!clock.step()) throw new Violation('nothing happens any more');
+      const isLate = this.#healed && clock.nowMs > this.#faults.healedAtMs + livenessMs;
+      if (isLate || clock.events > eventsMax)
+        throw new Violation(`the run does not end: ${this.#describe()}`);
+    }
+    return {
+      virtualMs: clock.nowMs,
+      events: clock.events,
+      generations: this.#disk.generation,
+      faults: this.#faults.count,
+    };
+  }
+
+  // --- what every process may ask for
+
+  evaluateAfter(step: number): boolean {
+    return step > 0 && (step === this.task.steps || step % this.task.evaluateEvery === 0);
+  }
+
+  checkpointAfter(step: number): boolean {
+    return step > 0 && (step === this.task.steps || step % this.task.checkpointEvery === 0);
+  }
+
+  helloOf(workerId: string): Omit<MessageOf<'hello'>, 'runId' | 'generation'> {
+    return {
+      type: 'hello',
+      protocolVersion: 1,
+      packageVersion: '1.0.0',
+      fingerprint: this.fingerprint,
+      kernelHashes: {},
+      backend: 'native',
+      variant: 'avx2',
+      threads: 1,
+      workerId,
+      peerHost: workerId,
+      peerPort: 1,
+    };
+  }
+
+  /** True when the process was killed at this very point, between two effects. */
+  crashesHere(host: Host): boolean {
+    if (!this.#faults.drawCrash()) return false;
+    this.trace(host.name, 'crashes', {});
+    host.kill();
+    return true;
+  }
+
+  trace(who: string, verb: string, what: object): void {
+    if (this.#lines === null) return;
+    const said = JSON.stringify(what, (_key, value: unknown) =>
+      value instanceof Uint8Array ? `${value.length} bytes` : value,
+    );
+    this.#lines.push(`${this.clock.nowMs.toFixed(2).padStart(10)} ${who} ${verb} ${said}`);
+  }
+
+  // --- the launcher
+
+  startCoordinator(): void {
+    this.trace('coordinator', 'starts', {});
+    this.coordinator = new CoordinatorProcess(this, this.#disk);
+  }
+
+  startWorker(): void {
+    const worker = new WorkerProcess(this, `w${this.#nextWorker++}`);
+    this.trace(worker.host.name, 'starts', {});
+    this.workers.push(worker);
+  }
+
+  get living(): WorkerProcess[] {
+    return this.workers.filter(({ host }) => host.isAlive);
+  }
+
+  /** Starts what has died anew, after a while; when the faults are over, without fail. */
+  #supervise(): void {
+    const { random } = this;
+    if (this.coordinator?.host.isAlive !== true && random.chance(0.5)) this.startCoordinator();
+    const wanted = this.living.filter(({ leavingSinceMs }) => leavingSinceMs === null).length;
+    if (wanted < this.workersWanted && (this.#healed || random.chance(0.5))) this.startWorker();
+    if (this.#healed) this.#noneLeavesForEver();
+    this.clock.after(random.between(20, this.#healed ? 200 : 1_000), () => this.#supervise());
+  }
+
+  #noneLeavesForEver(): void {
+    const since = this.clock.nowMs - leaveMs;
+    if (since < this.#faults.healedAtMs) return;
+    const stuck = this.living.find(({ leavingSinceMs }) => leavingSinceMs !== null && leavingSinceMs < since);
+    this.observers.expect(stuck === undefined, `a worker that was asked to leave does: ${stuck?.describe}`);
+  }
+
+  healed(): void {
+    this.trace('faults', 'are over', {});
+    this.#healed = true;
+  }
+
+  /** The coordinator ended in order; before the last step when it was asked to stop: another goes on. */
+  runEnded(step: number, sha: string): void {
+    this.observers.ended(step, sha, this.#disk.checkpoints.get(step));
+    this.trace('run', 'ended', { step });
+    if (step === this.task.steps) this.#ended = true;
+  }
+
+  runFailed(code: ErrorCode, message: string): void {
+    this.observers.expect(code === 'LOCKSTEP_STOPPED', `the run does not fail: ${code} ${message}`);
+  }
+
+  #describe(): string {
+    const all = [
+      ...(this.coordinator === null ? [] : [this.coordinator.describe]),
+      ...this.living.map((each) => each.describe),
+    ];
+    return all.join('; ');
+  }
+}

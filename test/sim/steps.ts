@@ -1,0 +1,385 @@
+// The steps of one simulated membership: the real StepMachine, AllReduce and Swap around the tiny arithmetic. Computing takes
+// virtual time; memory that was given to the network is read only when it leaves, as the arena's is.
+
+import type { MessageFrom, MessageOf } from '../../proto/messages.ts';
+import { shardBoundaries } from '../../src/numerics/tree.ts';
+import { AllReduce } from '../../worker/collective/all-reduce.ts';
+import { alignedFloats, bytesOf } from '../../worker/collective/floats.ts';
+import { Swap } from '../../worker/collective/swap.ts';
+import { BlockAdder } from '../../worker/collective/tree-adder.ts';
+import { type World, worldOf } from '../../worker/collective/world.ts';
+import { type Owed, type StepEffect, type StepEvent, StepMachine } from '../../worker/step/step-machine.ts';
+import {
+  gradientOf,
+  lossOf,
+  nodesOf,
+  parameters,
+  recordFloats,
+  recordOf,
+  treeOf,
+  update,
+} from './arithmetic.ts';
+import { evaluationOf } from './observers.ts';
+import type { WorkerProcess } from './worker-process.ts';
+
+export interface StepsOptions {
+  readonly worker: WorkerProcess;
+  readonly membership: MessageOf<'membership'>;
+  readonly startStep: number;
+  readonly owed: Owed;
+  readonly state: Float32Array;
+  readonly sendToPeer: (rank: number, message: MessageFrom<'peer'>) => void;
+  readonly send: (message: MessageFrom<'worker'>) => void;
+  readonly snapshot: (step: number, last: boolean) => void;
+  readonly onFinished: (step: number) => void;
+}
+
+const buckets = [
+  { from: 0, to: 16 },
+  { from: 16, to: parameters },
+] as const;
+const reportsId = 1;
+const stopFlag = 1;
+
+type CollectiveMessage = MessageOf<'partial' | 'sum' | 'exchange' | 'shardReport'>;
+
+export class SimSteps {
+  readonly #options: StepsOptions;
+  readonly #machine: StepMachine;
+  readonly #world: World;
+  readonly #boundaries: readonly number[];
+  readonly #own: { readonly firstShard: number; readonly endShard: number };
+  readonly #partials: readonly Float32Array[];
+  readonly #gradient = new Float32Array(parameters);
+  readonly #records: Float32Array;
+  readonly #losses: Float32Array;
+  #stop = false;
+  readonly #allReduce: AllReduce;
+  readonly #swap: Swap;
+  readonly #outboxes = new Map<number, (() => void)[]>();
+  #over = false;
+  #quiescing: ((step: number) => void) | null = null;
+  #lanesBusy = false;
+
+  constructor(options: StepsOptions) {
+    this.#options = options;
+    const { membership, worker, startStep, owed } = options;
+    const { task } = worker.simulation;
+    const { members, rank, endStep } = membership;
+    this.#boundaries = shardBoundaries(members.length, task.shards);
+    this.#own = members[rank]!;
+    this.#world = worldOf(rank, this.#boundaries);
+    this.#partials = Array.from({ length: this.#world.nodes[rank]! }, () => new Float32Array(parameters));
+    this.#records = new Float32Array(this.#world.merges.length * recordFloats);
+    this.#losses = new Float32Array(task.shards);
+    const alone = members.length === 1;
+    this.#machine = new StepMachine(
+      {
+        alone,
+        segments: 2,
+        updates: 1,
+        buckets: buckets.length,
+        stepsPerTaskMax: 4,
+        endStep,
+        evaluateAfter: (step) => worker.simulation.evaluateAfter(step),
+        checkpointAfter: (step) => worker.simulation.checkpointAfter(step),
+      },
+      startStep,
+      owed,
+    );
+    this.#allReduce = this.#makeAllReduce();
+    this.#swap = this.#makeSwap();
+  }
+
+  #makeAllReduce(): AllReduce {
+    const { startStep, worker, membership, sendToPeer } = this.#options;
+    const { random } = worker.simulation;
+    const { generation } = membership;
+    return new AllReduce({
+      world: this.#world,
+      generation,
+      startStep,
+      buckets,
+      sizes: { pieceFloats: 16, directBytesMax: worker.simulation.directBytesMax },
+      partials: this.#partials,
+      gradient: this.#gradient,
+      arithmetic: {
+        adder: new BlockAdder(this.#world.merges),
+        copy: (out, from) => out.set(from),
+        release: () => undefined,
+      },
+      send: (to, head, parts, onLeft) =>
+        this.#leave(to, random.chance(0.3), () => {
+          sendToPeer(to, { ...head, data: concatenated(parts) } as MessageFrom<'peer'>);
+          onLeft?.();
+        }),
+      onReduced: (_step, bucket) => this.#later({ is: 'bucketReduced', bucket }),
+    });
+  }
+
+  #makeSwap(): Swap {
+    const { startStep, membership, sendToPeer } = this.#options;
+    const { generation } = membership;
+    return new Swap({
+      world: this.#world,
+      count: 2,
+      startStep,
+      bytesOf: (of, id) =>
+        4 *
+        (id === reportsId
+          ? this.#boundaries[of + 1]! - this.#boundaries[of]!
+          : this.#world.nodes[of]! * recordFloats),
+      send: (to, step, id, { data, flags }) =>
+        this.#leave(to, false, () =>
+          sendToPeer(
+            to,
+            id === reportsId
+              ? { type: 'shardReport', generation, step, flags, data }
+              : { type: 'exchange', generation, step, exchange: id, data },
+          ),
+        ),
+      onPart: (from, _step, id, { data, flags }) => {
+        if (id !== reportsId) {
+          this.#records.set(alignedFloats(data), this.#world.nodeStarts[from]! * recordFloats);
+          return;
+        }
+        this.#losses.set(alignedFloats(data), this.#boundaries[from]!);
+        this.#stop ||= (flags & stopFlag) !== 0;
+      },
+      onSwapped: (_step, id) =>
+        this.#later(
+          id === reportsId
+            ? { is: 'reportsSwapped', finite: true, stop: this.#stop }
+            : { is: 'exchanged', exchange: id },
+        ),
+    });
+  }
+
+  begin(): void {
+    this.#handle({ is: 'begin' });
+  }
+
+  stop(): void {
+    this.#handle({ is: 'stop' });
+  }
+
+  quiesce(done: (step: number) => void): void {
+    this.#quiescing = done;
+    this.#endIfIdle();
+  }
+
+  receive(from: number, message: CollectiveMessage): void {
+    if (message.type === 'exchange')
+      this.#swap.receive(from, message.step, message.exchange, { data: message.data, flags: 0 });
+    else if (message.type === 'shardReport') this.#swap.receive(from, message.step, reportsId, message);
+    else this.#allReduce.receive(from, message);
+  }
+
+  #endIfIdle(): void {
+    const done = this.#quiescing;
+    if (done === null || this.#lanesBusy) return;
+    this.#quiescing = () => undefined;
+    this.#over = true;
+    done(this.#machine.committed);
+  }
+
+  #handle(event: StepEvent): void {
+    if (this.#over) return;
+    const effects = this.#machine.handle(event);
+    if (this.#quiescing !== null) return;
+    const { host, simulation } = this.#options.worker;
+    for (const effect of effects) {
+      if (!host.isAlive || simulation.crashesHere(host)) return;
+      this.#carryOut(effect);
+    }
+  }
+
+  /** As a promise would: after what is being done. */
+  #later(event: StepEvent): void {
+    this.#options.worker.host.after(0, () => this.#handle(event));
+  }
+
+  /** In order on each connection; some leave late, and all after them. */
+  #leave(to: number, late: boolean, act: () => void): void {
+    const outbox = this.#outboxes.get(to) ?? [];
+    this.#outboxes.set(to, outbox);
+    if (outbox.length === 0 && !late) {
+      act();
+      return;
+    }
+    outbox.push(act);
+    if (outbox.length > 1) return;
+    const { host, simulation } = this.#options.worker;
+    host.after(simulation.random.between(0, 4), () => {
+      for (const each of outbox.splice(0)) each();
+    });
+  }
+
+  #lanes(ms: number, done: () => StepEvent): void {
+    this.#lanesBusy = true;
+    const { host, simulation } = this.#options.worker;
+    host.compute(simulation.computeMs * ms, () => {
+      const event = done();
+      this.#lanesBusy = false;
+      this.#handle(event);
+      this.#endIfIdle();
+    });
+  }
+
+  #carryOut(effect: StepEffect): void {
+    const { worker, membership, snapshot, onFinished } = this.#options;
+    switch (effect.do) {
+      case 'runSegment':
+        if (effect.segment === 0) this.#firstSegment(effect.step);
+        else this.#secondSegment(effect.step);
+        return;
+      case 'exchange': {
+        const { rank, nodeStarts } = this.#world;
+        const own = this.#records.slice(
+          nodeStarts[rank]! * recordFloats,
+          nodeStarts[rank + 1]! * recordFloats,
+        );
+        this.#swap.begin(effect.step, effect.exchange, { data: bytesOf(own), flags: 0 });
+        return;
+      }
+      case 'reduce':
+        this.#allReduce.ready(effect.step, effect.bucket);
+        return;
+      case 'swapReports': {
+        this.#stop = effect.stop;
+        const own = this.#losses.slice(this.#own.firstShard, this.#own.endShard);
+        this.#swap.begin(effect.step, reportsId, { data: bytesOf(own), flags: effect.stop ? stopFlag : 0 });
+        return;
+      }
+      case 'runUpdate':
+        this.#lanes(1, () => {
+          this.#commit(effect.step, this.#gradient);
+          return { is: 'updated', finite: true };
+        });
+        return;
+      case 'runTask':
+        this.#runTask(effect.step, effect.steps);
+        return;
+      case 'report':
+        this.#report(effect.step);
+        return;
+      case 'evaluate':
+        this.#lanes(2, () => this.#evaluate(effect.step));
+        return;
+      case 'snapshot':
+        snapshot(effect.step, effect.last);
+        return;
+      case 'finish':
+        this.#over = true;
+        onFinished(effect.step);
+        return;
+      case 'diagnose':
+        worker.simulation.observers.expect(
+          false,
+          `nothing is to be diagnosed in generation ${membership.generation}`,
+        );
+        return;
+      default:
+        effect satisfies never;
+    }
+  }
+
+  #firstSegment(step: number): void {
+    const { worker, state } = this.#options;
+    const { task, random } = worker.simulation;
+    const { firstShard, endShard } = this.#own;
+    this.#lanesBusy = true;
+    worker.host.compute(worker.simulation.computeMs * random.between(0.5, 1.5), () => {
+      const own = nodesOf(task, firstShard, endShard, (shard) => recordOf(task, state, step, shard));
+      const first = this.#world.nodeStarts[this.#world.rank]!;
+      for (const [i, record] of own.entries()) this.#records.set(record, (first + i) * recordFloats);
+      for (let shard = firstShard; shard < endShard; shard += 1)
+        this.#losses[shard] = lossOf(task, state, step, shard);
+      this.#handle({ is: 'exchangeReady', exchange: 0 });
+      this.#lanes(0.2, () => ({ is: 'segmentDone' }));
+    });
+  }
+
+  /** Buckets become ready while the segment runs, the last one first. */
+  #secondSegment(step: number): void {
+    const { worker, state, membership } = this.#options;
+    const { task, observers } = worker.simulation;
+    const { firstShard, endShard } = this.#own;
+    const record = new Float32Array(recordFloats);
+    const records = Array.from({ length: this.#world.merges.length }, (_, i) =>
+      this.#records.slice(i * recordFloats, (i + 1) * recordFloats),
+    );
+    new BlockAdder(this.#world.merges).add(record, records);
+    this.#lanesBusy = true;
+    worker.host.compute(worker.simulation.computeMs, () => {
+      const nodes = nodesOf(task, firstShard, endShard, (shard) =>
+        gradientOf(task, state, record, step, shard),
+      );
+      observers.computed(membership.generation, step, membership.rank, firstShard, endShard);
+      const emit = (bucket: 0 | 1): void => {
+        const { from, to } = buckets[bucket];
+        for (const [i, node] of nodes.entries()) this.#partials[i]!.set(node.subarray(from, to), from);
+        this.#handle({ is: 'bucketReady', bucket });
+      };
+      emit(1);
+      worker.host.compute(worker.simulation.computeMs * 0.5, () => {
+        emit(0);
+        this.#lanes(0.2, () => ({ is: 'segmentDone' }));
+      });
+    });
+  }
+
+  #commit(step: number, gradient: Float32Array): void {
+    const { worker, state, membership } = this.#options;
+    update(worker.simulation.task, state, gradient);
+    worker.simulation.observers.committed(worker.host.name, membership, step, state);
+  }
+
+  #runTask(step: number, steps: number): void {
+    const { worker, state, membership } = this.#options;
+    const { task, observers } = worker.simulation;
+    this.#lanes(2 * steps, () => {
+      for (let each = step; each < step + steps; each += 1) {
+        const record = treeOf(0, task.shards, (shard) => recordOf(task, state, each, shard));
+        for (let shard = 0; shard < task.shards; shard += 1)
+          this.#losses[shard] = lossOf(task, state, each, shard);
+        const gradient = treeOf(0, task.shards, (shard) => gradientOf(task, state, record, each, shard));
+        observers.computed(membership.generation, each, 0, 0, task.shards);
+        this.#commit(each, gradient);
+        this.#taskLosses.set(each, this.#losses.slice());
+      }
+      return { is: 'taskDone', steps, finite: true, secondsPerStep: 0.02 };
+    });
+  }
+
+  /** Alone: losses of the steps of one task, until they are told. */
+  readonly #taskLosses = new Map<number, Float32Array>();
+
+  #report(step: number): void {
+    const { membership, send } = this.#options;
+    const losses = this.#taskLosses.get(step) ?? this.#losses.slice();
+    this.#taskLosses.delete(step);
+    if (membership.rank !== 0) return;
+    const { generation } = membership;
+    send({ type: 'report', generation, step, sums: bytesOf(losses), gradientNorm: 1, seconds: 0.01 });
+  }
+
+  #evaluate(step: number): StepEvent {
+    const { membership, send, state, worker } = this.#options;
+    if (this.#quiescing !== null) return { is: 'evaluated' };
+    const { firstShard, endShard } = this.#own;
+    const sums = evaluationOf(worker.simulation.task, state, firstShard, endShard);
+    send({ type: 'evaluation', generation: membership.generation, step, firstShard, sums: bytesOf(sums) });
+    return { is: 'evaluated' };
+  }
+}
+
+function concatenated(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

@@ -1,0 +1,243 @@
+// Stories of a worker and its coordinator: joining, aligning, being without a coordinator, leaving, ending.
+
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { MessageFrom, MessageOf } from '../../../proto/messages.ts';
+import {
+  refusedMs,
+  type WorkerEffect,
+  type WorkerEvent,
+  WorkerMachine,
+} from '../../../worker/worker-machine.ts';
+
+const sha = 'a'.repeat(64);
+const hello = {
+  type: 'hello',
+  protocolVersion: 1,
+  packageVersion: '1.0.0',
+  fingerprint: sha,
+  kernelHashes: {},
+  backend: 'native',
+  variant: 'avx2',
+  threads: 1,
+  workerId: 'w',
+  peerHost: '',
+  peerPort: 7000,
+} as const;
+
+const dataset = {
+  sha256: sha,
+  inputShape: [1],
+  targetSize: 1,
+  classes: 2,
+  trainSamples: 8,
+  testSamples: 8,
+};
+
+function membership(generation: number): MessageOf<'membership'> {
+  const member = { workerId: 'w', host: 'h', port: 1, firstShard: 0, endShard: 8 };
+  return { type: 'membership', generation, members: [member], rank: 0, endStep: 10 };
+}
+
+function alignment(generation: number, step: number): MessageOf<'align'> {
+  const healing = { origin: 'member', source: 0, behind: [] } as const;
+  return { type: 'align', generation, step, ...healing, evaluate: false, snapshot: false };
+}
+
+let machine = new WorkerMachine();
+beforeEach(() => {
+  machine = new WorkerMachine();
+});
+
+/** What comes out, in few words: messages with their generation. */
+function words(effects: readonly WorkerEffect[]): string[] {
+  return effects.map((effect) => {
+    if (effect.do === 'fail') return `fail ${effect.code}`;
+    if (effect.do !== 'send') return effect.do;
+    return 'generation' in effect.message
+      ? `${effect.message.type} ${effect.message.generation}`
+      : effect.message.type;
+  });
+}
+
+const handle = (event: WorkerEvent): string[] => words(machine.handle(event));
+const hear = (message: MessageFrom<'coordinator'>): string[] => handle({ is: 'message', message });
+const open = (): string[] => handle({ is: 'opened', hello });
+const welcome = (runId = 'run'): string[] =>
+  hear({ type: 'welcome', runId, config: '{}', workerId: 'w', dataset });
+
+function joined(): void {
+  open();
+  welcome();
+  handle({ is: 'prepared', hasData: true });
+}
+
+function aligned(generation: number, step: number | null = null): void {
+  hear(membership(generation));
+  handle({ is: 'quiet', generation, step });
+  hear(alignment(generation, step ?? 0));
+  handle({ is: 'aligned', generation });
+}
+
+function running(generation = 1): void {
+  joined();
+  aligned(generation);
+  hear({ type: 'start', generation });
+}
+
+describe('joining', () => {
+  it('says hello, asks for the data it has not, and is ready when it is here', () => {
+    expect(open()).toEqual(['hello 0']);
+    expect(welcome()).toEqual(['prepare']);
+    expect(handle({ is: 'prepared', hasData: false })).toEqual(['dataRequest']);
+    expect(hear({ type: 'dataPiece', part: 'trainInputs', offset: 0, bytes: new Uint8Array(1) })).toEqual([
+      'takeData',
+    ]);
+    expect(handle({ is: 'dataComplete' })).toEqual(['ready 0']);
+  });
+
+  it('ends in order when the run is over before it is welcomed, or while it loads', () => {
+    open();
+    expect(hear({ type: 'done' })).toEqual(['end']);
+    machine = new WorkerMachine();
+    open();
+    welcome();
+    expect(hear({ type: 'done' })).toEqual(['end']);
+  });
+
+  it('fails with the reason for which it is refused', () => {
+    open();
+    expect(hear({ type: 'refused', code: 'LOCKSTEP_VERSION_MISMATCH', message: 'old' })).toEqual([
+      'fail LOCKSTEP_VERSION_MISMATCH',
+    ]);
+  });
+
+  it('takes no message that has no place', () => {
+    open();
+    expect(hear(membership(1))).toEqual(['fail LOCKSTEP_PROTOCOL']);
+  });
+});
+
+describe('aligning', () => {
+  it('gives up what it does, tells its standing, aligns, and begins when all are ready', () => {
+    joined();
+    expect(hear(membership(1))).toEqual(['form']);
+    expect(handle({ is: 'quiet', generation: 1, step: null })).toEqual(['standing 1']);
+    expect(hear(alignment(1, 0))).toEqual(['align']);
+    expect(handle({ is: 'aligned', generation: 1 })).toEqual(['ready 1']);
+    expect(hear({ type: 'start', generation: 1 })).toEqual(['begin']);
+  });
+
+  it('starts over with a newer membership, and says nothing more of the older one', () => {
+    joined();
+    hear(membership(1));
+    expect(hear(membership(2))).toEqual(['form']);
+    expect(handle({ is: 'quiet', generation: 1, step: null })).toEqual([]);
+    expect(handle({ is: 'aligned', generation: 1 })).toEqual([]);
+    expect(handle({ is: 'peerLost', generation: 1, rank: 1, why: 'gone' })).toEqual([]);
+    expect(hear(membership(1))).toEqual([]);
+  });
+
+  it('lets state and stops of an older membership pass that come late', () => {
+    running(2);
+    const piece = { section: 'parameters', offset: 0, total: 4, bytes: new Uint8Array(4) };
+    expect(hear({ type: 'statePiece', generation: 1, step: 3, ...piece })).toEqual([]);
+    expect(hear({ type: 'start', generation: 1 })).toEqual([]);
+    expect(hear({ type: 'stop', generation: 1 })).toEqual([]);
+    expect(hear({ type: 'stop', generation: 2 })).toEqual(['stopSteps']);
+  });
+
+  it('suspects a peer that it cannot reach', () => {
+    running();
+    expect(handle({ is: 'peerLost', generation: 1, rank: 1, why: 'gone' })).toEqual(['suspect 1']);
+  });
+});
+
+describe('the end', () => {
+  const finished = (generation: number): string[] =>
+    handle({ is: 'finished', generation, step: 10, weightsSha256: sha });
+
+  it('is told, and waited for', () => {
+    running();
+    expect(finished(1)).toEqual(['finished 1']);
+    expect(hear({ type: 'done' })).toEqual(['end']);
+  });
+
+  it('of an older membership is not told as that of a newer one, whose snapshot is still owed', () => {
+    running();
+    hear(membership(2));
+    expect(finished(1)).toEqual([]);
+    expect(machine.phase).toBe('aligning');
+    handle({ is: 'quiet', generation: 2, step: 10 });
+    expect(hear(alignment(2, 10))).toEqual(['align']);
+    handle({ is: 'aligned', generation: 2 });
+    hear({ type: 'start', generation: 2 });
+    expect(finished(2)).toEqual(['finished 2']);
+  });
+});
+
+describe('without a coordinator', () => {
+  it('goes on, looks for it, and is ready for a membership when it is back', () => {
+    running();
+    expect(machine.handle({ is: 'closed', why: 'killed' })).toEqual([{ do: 'redial', afterMs: 0 }]);
+    expect(handle({ is: 'peerLost', generation: 1, rank: 1, why: 'gone' })).toEqual([]);
+    expect(open()).toEqual(['hello 1']);
+    expect(welcome()).toEqual(['ready 0']);
+    expect(hear(membership(2))).toEqual(['form']);
+  });
+
+  it('joins no other run at the same address', () => {
+    running();
+    handle({ is: 'closed', why: 'killed' });
+    open();
+    expect(welcome('another')).toEqual(['fail LOCKSTEP_USAGE']);
+  });
+
+  it('asks again after a while when the others could not reach it', () => {
+    running();
+    handle({ is: 'closed', why: 'left out' });
+    open();
+    expect(hear({ type: 'refused', code: 'LOCKSTEP_CONNECT_FAILED', message: 'not yet' })).toEqual([]);
+    expect(machine.handle({ is: 'closed', why: 'refused' })).toEqual([{ do: 'redial', afterMs: refusedMs }]);
+    open();
+    welcome();
+    expect(machine.handle({ is: 'closed', why: 'killed' })).toEqual([{ do: 'redial', afterMs: 0 }]);
+  });
+
+  it('ends in order when it comes back as the run is over', () => {
+    running();
+    handle({ is: 'closed', why: 'reset' });
+    open();
+    expect(hear({ type: 'done' })).toEqual(['end']);
+  });
+
+  it('asks for the data anew when the connection broke while it loaded', () => {
+    open();
+    welcome();
+    handle({ is: 'prepared', hasData: false });
+    handle({ is: 'closed', why: 'reset' });
+    open();
+    expect(welcome()).toEqual(['prepare']);
+    expect(handle({ is: 'prepared', hasData: false })).toEqual(['dataRequest']);
+  });
+});
+
+describe('leaving', () => {
+  it('asks once, and stays until it is released', () => {
+    running();
+    expect(handle({ is: 'stop' })).toEqual(['leave']);
+    expect(handle({ is: 'stop' })).toEqual([]);
+    expect(hear({ type: 'released' })).toEqual(['end']);
+  });
+
+  it('goes at once where nobody is there to hand over to', () => {
+    running();
+    handle({ is: 'closed', why: 'killed' });
+    expect(handle({ is: 'stop' })).toEqual(['fail LOCKSTEP_STOPPED']);
+  });
+
+  it('does not wait for a coordinator that has gone meanwhile', () => {
+    running();
+    handle({ is: 'stop' });
+    expect(handle({ is: 'closed', why: 'killed' })).toEqual(['fail LOCKSTEP_PEER_LOST']);
+  });
+});
