@@ -4,6 +4,7 @@
 import { limits } from '../proto/limits.ts';
 import type { Listener } from '../proto/transport/server.ts';
 import { listen } from '../proto/transport/server.ts';
+import type { TlsIdentity } from '../proto/transport/tls.ts';
 import type { Token } from '../proto/transport/token.ts';
 import { coordinatorPath } from '../proto/version.ts';
 import type { Checkpoint } from '../src/checkpoint/state.ts';
@@ -95,6 +96,7 @@ export async function listenForWorkers(
     readonly host: string;
     readonly port: number;
     readonly token: Token;
+    readonly tls?: TlsIdentity | undefined;
     readonly insecure: boolean;
   },
 ): Promise<Listener> {

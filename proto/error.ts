@@ -14,6 +14,7 @@ export const protocolErrorCodes = [
   'unreachable', // no connection: refused by the system, unknown host, reset
   'timeout', // no answer in time
   'portInUse', // cannot listen
+  'certificate', // TLS, or the want of it: an authority, a name or a protocol that does not fit
   'insecure', // a wider address than loopback without TLS, and not said to be wanted
   'token', // no token, or not one of ours
 ] as const;
@@ -34,6 +35,7 @@ const programCodes: { readonly [C in ProtocolErrorCode]: string } = {
   unreachable: 'LOCKSTEP_CONNECT_FAILED',
   timeout: 'LOCKSTEP_CONNECT_FAILED',
   portInUse: 'LOCKSTEP_PORT_IN_USE',
+  certificate: 'LOCKSTEP_UNAUTHORIZED',
   insecure: 'LOCKSTEP_INSECURE',
   token: 'LOCKSTEP_UNAUTHORIZED',
 };

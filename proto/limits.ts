@@ -31,7 +31,9 @@ export const limits = {
   peerFrameBytesMax: 17 * mebibyte,
   observerFrameBytesMax: 64 * kibibyte,
   adminFrameBytesMax: 64 * kibibyte,
-  /** Of HTTP headers at the upgrade. */
+  /** Sockets that have not become WebSockets yet. */
+  pendingSocketsMax: 256,
+  /** Of HTTP headers at the upgrade, in bytes. */
   headerBytesMax: 8 * kibibyte,
   // --- shape of a msgpack value
   depthMax: 6,

@@ -3,7 +3,6 @@
 
 import type { MessageFrom, MessageOf } from '../proto/messages.ts';
 import { PieceAssembler, sendPieces } from '../proto/transport/bulk.ts';
-import type { Token } from '../proto/transport/token.ts';
 import type { Dataset } from '../src/data/dataset.ts';
 import { cadenceOf } from '../src/engine/cadence.ts';
 import { StepSchedule } from '../src/engine/schedule.ts';
@@ -14,7 +13,7 @@ import { Peers } from './collective/peers.ts';
 import { compileFor, type RunModel, setInitialState, stateVectors } from './engine.ts';
 import { LanePool } from './lanes/lane-pool.ts';
 import { Mesh, type PeerMessage } from './mesh.ts';
-import type { PeerListener } from './peer-listener.ts';
+import type { PeerNetwork } from './peer-listener.ts';
 import { diagnose } from './step/diagnose.ts';
 import { StepShell } from './step/step-shell.ts';
 
@@ -31,7 +30,7 @@ export interface MemberOptions {
   readonly dataset: Dataset;
   readonly backend: ChosenBackend;
   readonly threads: number;
-  readonly network: { readonly listener: PeerListener; readonly token: Token } | null;
+  readonly network: PeerNetwork | null;
   /** What this worker has from before. */
   readonly held: HeldState | null;
   readonly send: (message: MessageFrom<'worker'>) => void;

@@ -14,6 +14,7 @@ import {
 } from '../proto/transport/connection.ts';
 import { closeText } from '../proto/transport/link.ts';
 import type { TensorReceiver } from '../proto/transport/tensor-tap.ts';
+import { listenerTls, type TlsIdentity } from '../proto/transport/tls.ts';
 import type { Token } from '../proto/transport/token.ts';
 import { peerPath } from '../proto/version.ts';
 import { asLockstepError } from '../src/errors.ts';
@@ -50,6 +51,8 @@ export interface MeshOptions {
   readonly membership: MessageOf<'membership'>;
   readonly runId: string;
   readonly token: Token;
+  /** With cert and key the peers speak TLS, all of them. */
+  readonly tls?: TlsIdentity | undefined;
   readonly handlers: MeshHandlers;
   /** Gives up when aborted. */
   readonly signal?: AbortSignal;
@@ -135,7 +138,7 @@ class MeshForming {
   }
 
   async #dial(rank: number): Promise<void> {
-    const { membership, token } = this.#options;
+    const { membership, token, tls } = this.#options;
     const { host, port } = membership.members[rank]!;
     const connection = await connect({
       local: 'peer',
@@ -144,6 +147,7 @@ class MeshForming {
       path: peerPath,
       role: 'peer',
       token,
+      tls: listenerTls(tls),
       signal: this.#giveUp.signal,
     });
     if (this.#giveUp.signal.aborted) {

@@ -5,6 +5,7 @@ import { limits } from '../proto/limits.ts';
 import type { MessageOf } from '../proto/messages.ts';
 import { type Connection, type ConnectionHandlers, closeCodes } from '../proto/transport/connection.ts';
 import { type Listener, listen } from '../proto/transport/server.ts';
+import type { TlsIdentity } from '../proto/transport/tls.ts';
 import type { Token } from '../proto/transport/token.ts';
 import { peerPath } from '../proto/version.ts';
 import { asLockstepError } from '../src/errors.ts';
@@ -14,6 +15,13 @@ export interface Arrival {
   readonly hello: MessageOf<'peerHello'>;
   /** Who hears of it from now on. */
   attach(handlers: ConnectionHandlers<'peer'>): void;
+}
+
+/** What a worker needs to meet the others. */
+export interface PeerNetwork {
+  readonly listener: PeerListener;
+  readonly token: Token;
+  readonly tls?: TlsIdentity | undefined;
 }
 
 type Taker = (arrival: Arrival) => void;
@@ -33,6 +41,7 @@ export class PeerListener {
     readonly host: string;
     readonly port: number;
     readonly token: Token;
+    readonly tls?: TlsIdentity | undefined;
     readonly insecure: boolean;
   }): Promise<PeerListener> {
     let self: PeerListener | null = null;

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ProtocolError } from '../proto/error.ts';
 import { connect } from '../proto/transport/client.ts';
 import type { Link } from '../proto/transport/link.ts';
+import type { TlsIdentity } from '../proto/transport/tls.ts';
 import type { Token } from '../proto/transport/token.ts';
 import { coordinatorPath } from '../proto/version.ts';
 import type { Dataset } from '../src/data/dataset.ts';
@@ -17,7 +18,7 @@ import { PeerListener } from './peer-listener.ts';
 import { WorkerSession } from './session.ts';
 
 export interface JoinOptions {
-  /** ws://HOST:PORT of the coordinator. */
+  /** ws://HOST:PORT of the coordinator, or wss:// where it speaks TLS. */
   readonly joinUrl: string;
   readonly token: Token;
   readonly threads: number;
@@ -25,6 +26,8 @@ export interface JoinOptions {
   /** Where other workers reach this one. */
   readonly listen: { readonly host: string; readonly port: number };
   readonly insecure: boolean;
+  /** With cert and key the worker's own listener speaks TLS too, and so must those of all its peers. */
+  readonly tls?: TlsIdentity | undefined;
   readonly signal: StopSignal;
   readonly onNotice: (message: string) => void;
 }
@@ -49,28 +52,35 @@ function announcedHost(host: string): string {
   return host === '0.0.0.0' || host === '::' || host === '[::]' ? '' : host;
 }
 
+/** The coordinator's address, and what opens it. */
+interface Door {
+  readonly url: URL;
+  readonly token: Token;
+  readonly tls: TlsIdentity | undefined;
+}
+
 /** Joins a coordinator and computes until the run is over. Throws LockstepError. */
 export async function joinRun(options: JoinOptions): Promise<JoinResult> {
-  const { token, threads, listen, insecure, signal, onNotice } = options;
-  const url = new URL(options.joinUrl);
+  const { token, threads, listen, insecure, tls, signal, onNotice } = options;
+  const door: Door = { url: new URL(options.joinUrl), token, tls };
   const backend = await chooseBackend(options.backend);
   if (backend.notice !== null) onNotice(backend.notice);
-  const listener = await PeerListener.open({ ...listen, token, insecure });
+  const listener = await PeerListener.open({ ...listen, token, insecure, tls });
   try {
     const workerId = newWorkerId();
     const peer = { peerHost: announcedHost(listen.host), peerPort: listener.port };
     const session = new WorkerSession({
-      link: await dial(url, token),
+      link: await dial(door),
       redial: (ending) => {
         onNotice(
           `the coordinator is gone; it is looked for again for up to ${coordinatorAwayMs / 60_000} minutes`,
         );
-        return dialAgain(url, token, ending);
+        return dialAgain(door, ending);
       },
       hello: helloOf(backend, { workerId, threads, ...peer }),
       backend,
       threads,
-      network: { listener, token },
+      network: { listener, token, tls },
       dataset: null,
     });
     signal.onStop(() => session.stop());
@@ -83,14 +93,14 @@ export async function joinRun(options: JoinOptions): Promise<JoinResult> {
 
 /** For how long a worker goes on, or waits, without its coordinator, in milliseconds; and between two attempts. */
 const coordinatorAwayMs = 600_000;
-const redialMs = { first: 50, most: 1_000 } as const;
+const redialMs = { first: 50, most: 250 } as const;
 
 /** A coordinator that refuses for good is not asked again. */
-async function dialAgain(url: URL, token: Token, ending: AbortSignal): Promise<Link<'worker'>> {
+async function dialAgain(door: Door, ending: AbortSignal): Promise<Link<'worker'>> {
   const giveUpMs = performance.now() + coordinatorAwayMs;
   for (let waitMs: number = redialMs.first; ; waitMs = Math.min(redialMs.most, waitMs * 2)) {
     try {
-      return await dial(url, token);
+      return await dial(door);
     } catch (error) {
       const { code } = asLockstepError(error);
       if (code !== 'LOCKSTEP_CONNECT_FAILED' || performance.now() > giveUpMs || ending.aborted) throw error;
@@ -99,7 +109,7 @@ async function dialAgain(url: URL, token: Token, ending: AbortSignal): Promise<L
   }
 }
 
-async function dial(url: URL, token: Token): Promise<Link<'worker'>> {
+async function dial({ url, token, tls }: Door): Promise<Link<'worker'>> {
   const port = Number(url.port || (url.protocol === 'wss:' ? 443 : 80));
   try {
     return await connect({
@@ -109,7 +119,7 @@ async function dial(url: URL, token: Token): Promise<Link<'worker'>> {
       path: coordinatorPath,
       role: 'worker',
       token,
-      ...(url.protocol === 'wss:' ? { tls: {} } : {}),
+      tls: url.protocol === 'wss:' ? (tls ?? {}) : undefined,
     });
   } catch (error) {
     if (error instanceof ProtocolError && error.code === 'unreachable') {

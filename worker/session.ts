@@ -6,7 +6,6 @@ import { limits } from '../proto/limits.ts';
 import type { MessageFrom, MessageOf } from '../proto/messages.ts';
 import { sendPieces } from '../proto/transport/bulk.ts';
 import { closeText, type Link } from '../proto/transport/link.ts';
-import type { Token } from '../proto/transport/token.ts';
 import { weightsSha256 } from '../src/checkpoint/weights-hash.ts';
 import { parseConfig } from '../src/config/parse.ts';
 import type { Dataset } from '../src/data/dataset.ts';
@@ -20,7 +19,7 @@ import { modelOfRun, type RunModel, stateVectors, tensorNotFinite } from './engi
 import type { LanePool } from './lanes/lane-pool.ts';
 import { type HeldState, Member } from './member.ts';
 import { MeshError } from './mesh.ts';
-import type { PeerListener } from './peer-listener.ts';
+import type { PeerNetwork } from './peer-listener.ts';
 import { type WorkerEffect, type WorkerEvent, WorkerMachine } from './worker-machine.ts';
 
 export interface WorkerSessionOptions {
@@ -32,7 +31,7 @@ export interface WorkerSessionOptions {
   /** Threads that compute. */
   readonly threads: number;
   /** Null in a run inside of one process, which has no peers. */
-  readonly network: { readonly listener: PeerListener; readonly token: Token } | null;
+  readonly network: PeerNetwork | null;
   /** A data set that is here already. */
   readonly dataset: Dataset | null;
 }

@@ -35,15 +35,34 @@ export function planLanes(
   return { workers: asked.workers, threads };
 }
 
-/** Throws LOCKSTEP_INSECURE for an address that other machines reach, unless --insecure says that this is meant. */
-export function checkExposure(listen: Address, insecure: boolean): void {
-  const loopback =
-    listen.host === 'localhost' || listen.host === '::1' || /^127(\.\d{1,3}){3}$/.test(listen.host);
-  if (loopback || insecure) return;
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host);
+
+/** Throws LOCKSTEP_INSECURE for an address that other machines reach, unless TLS is spoken or --insecure says that this is meant. */
+export function checkExposure(listen: Address, insecure: boolean, hasTls = false): void {
+  if (isLoopback(listen.host) || insecure || hasTls) return;
   throw new LockstepError(
     'LOCKSTEP_INSECURE',
     `${listen.host} can be reached by other machines and the traffic is not encrypted: ` +
-      'add --insecure if the network is trusted, or listen on 127.0.0.1 and tunnel',
+      'add --insecure if the network is trusted, or give --tls-cert and --tls-key',
+  );
+}
+
+/** Throws where the token would go over a network in clear, or TLS is wanted and not asked for. */
+export function checkJoin(joinUrl: string, insecure: boolean, hasTls: boolean): void {
+  const { protocol, hostname, host } = new URL(joinUrl);
+  if (protocol === 'wss:') return;
+  if (hasTls) {
+    throw new LockstepError(
+      'LOCKSTEP_USAGE',
+      `--join ${joinUrl} is without TLS: use wss://${host} with --tls-*`,
+    );
+  }
+  if (isLoopback(hostname) || insecure) return;
+  throw new LockstepError(
+    'LOCKSTEP_INSECURE',
+    `--join ${joinUrl} would send the token over the network in clear: use wss:// with a coordinator that has ` +
+      '--tls-cert, or add --insecure if the network is trusted',
   );
 }
 

@@ -29,7 +29,7 @@ export function address(text: string): Address {
   return { host: match[1] ?? match[2] ?? '', port };
 }
 
-/** ws://HOST:PORT; http(s) and a bare HOST:PORT are understood. */
+/** ws://HOST:PORT or wss://HOST:PORT; http(s) and a bare HOST:PORT are understood. */
 export function joinUrl(text: string): string {
   const withScheme = /^[a-z]+:\/\//i.test(text) ? text.replace(/^http/i, 'ws') : `ws://${text}`;
   const url = URL.canParse(withScheme) ? new URL(withScheme) : null;

@@ -1,6 +1,7 @@
 // What the command line needs from the engine: the functions behind train, coordinator, worker, evaluate and predict.
 // Commands are written against this interface; run-functions.ts fills it.
 
+import type { TlsIdentity } from '../../proto/transport/tls.ts';
 import type { RunConfig } from '../../src/config/schema.ts';
 import type { Dataset } from '../../src/data/dataset.ts';
 import type { RunEvent, RunResult, StopSignal } from '../../src/engine/events.ts';
@@ -41,18 +42,20 @@ export interface CoordinatorOptions extends RunOptions {
   /** Workers to wait for before the first step. */
   readonly workers: number;
   readonly token: string | undefined;
+  readonly tls?: TlsIdentity | undefined;
   /** Allows an address other than loopback without TLS. */
   readonly insecure: boolean;
 }
 
 export interface WorkerOptions {
-  /** ws://HOST:PORT of the coordinator. */
+  /** ws://HOST:PORT of the coordinator, or wss://HOST:PORT. */
   readonly joinUrl: string;
   readonly token: string | undefined;
   readonly threads: number;
   readonly backend: BackendName | undefined;
   /** Where other workers reach this one. */
   readonly listen: Address;
+  readonly tls?: TlsIdentity | undefined;
   readonly insecure: boolean;
   readonly signal: StopSignal;
   readonly onEvent: OnEvent;

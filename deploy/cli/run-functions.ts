@@ -112,11 +112,11 @@ function describeExit({ worker, code, signal, lastLine }: LocalWorkerExit): stri
 }
 
 async function serveCoordinator(options: CoordinatorOptions): Promise<RunResult> {
-  const { listen, insecure, out, signal, onEvent } = options;
+  const { listen, insecure, tls, out, signal, onEvent } = options;
   const session = await openRun(options);
   const token = options.token === undefined ? Token.generate() : parseToken(options.token);
-  const listener = await listenForWorkers(session, { ...listen, token, insecure });
-  const url = `ws://${listen.host}:${listener.port}`;
+  const listener = await listenForWorkers(session, { ...listen, token, insecure, tls });
+  const url = `${tls?.cert === undefined ? 'ws' : 'wss'}://${listen.host}:${listener.port}`;
   try {
     onEvent({ event: 'listening', url });
     if (options.token === undefined) {

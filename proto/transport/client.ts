@@ -8,6 +8,7 @@ import { limits } from '../limits.ts';
 import type { End } from '../messages.ts';
 import { protocolVersion, type Role, roleHeader, versionHeader } from '../version.ts';
 import { Connection } from './connection.ts';
+import { type TlsIdentity, tlsProblem } from './tls.ts';
 import type { Token } from './token.ts';
 
 export interface ConnectOptions<Local extends End> {
@@ -17,8 +18,8 @@ export interface ConnectOptions<Local extends End> {
   readonly path: string;
   readonly role: Role;
   readonly token: Token;
-  /** Dial with TLS; `ca`: PEM text of the authority to trust instead of the system's. */
-  readonly tls?: { readonly ca?: string };
+  /** Dial with TLS. */
+  readonly tls?: TlsIdentity | undefined;
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }
@@ -32,10 +33,18 @@ const statusRemedies: Readonly<Record<number, string>> = {
   401: 'the token is missing or wrong: give both sides the same token',
   403: 'this role is not let in there',
   404: 'there is no such path: is it the right address?',
+  496: 'it wants a certificate of the authority that its --tls-ca names: give --tls-cert and --tls-key',
   426: 'the other side runs another version',
 };
 
-/** Throws ProtocolError `refused` (with the HTTP status), `unreachable` or `timeout`. */
+/** A listener that speaks TLS answers a plain request by a reset. */
+function whatHappened({ code, message }: NodeJS.ErrnoException, tls: TlsIdentity | undefined): string {
+  return code === 'ECONNRESET' && tls === undefined
+    ? `${code}; if it speaks TLS, dial wss://`
+    : (code ?? message);
+}
+
+/** Throws ProtocolError `refused` (with the HTTP status), `certificate`, `unreachable` or `timeout`. */
 export function connect<Local extends End>(options: ConnectOptions<Local>): Promise<Connection<Local>> {
   const host =
     options.host.includes(':') && !options.host.startsWith('[') ? `[${options.host}]` : options.host;
@@ -54,7 +63,7 @@ export function connect<Local extends End>(options: ConnectOptions<Local>): Prom
       generateMask: zeroMask,
       handshakeTimeout: timeoutMs,
       maxPayload: limits.workerFrameBytesMax,
-      ...(options.tls?.ca === undefined ? {} : { ca: options.tls.ca }),
+      ...options.tls,
     });
     let stream: Socket | null = null;
     const fail = (error: ProtocolError): void => {
@@ -80,9 +89,13 @@ export function connect<Local extends End>(options: ConnectOptions<Local>): Prom
       );
     });
     socket.on('error', (error: NodeJS.ErrnoException) => {
+      const problem = tlsProblem(error, options.tls);
       if (error.message === 'Opening handshake has timed out')
         fail(new ProtocolError('timeout', `no answer from ${where} within ${timeoutMs} ms`));
-      else fail(new ProtocolError('unreachable', `cannot reach ${where} (${error.code ?? error.message})`));
+      else if (problem !== null)
+        fail(new ProtocolError('certificate', `cannot connect to ${where}: ${problem}`));
+      else
+        fail(new ProtocolError('unreachable', `cannot reach ${where} (${whatHappened(error, options.tls)})`));
     });
     socket.on('open', () => {
       options.signal?.removeEventListener('abort', abort);

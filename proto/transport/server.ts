@@ -5,13 +5,17 @@ import { createServer, type IncomingMessage, type RequestListener, type Server }
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import { WebSocketServer } from 'ws';
 import { ProtocolError } from '../error.ts';
 import { limits } from '../limits.ts';
 import type { End } from '../messages.ts';
 import { protocolVersion, type Role, roleHeader, roles, versionHeader } from '../version.ts';
 import { Connection } from './connection.ts';
+import type { TlsIdentity } from './tls.ts';
+import { listenerTls } from './tls.ts';
 import type { Token } from './token.ts';
+import { WaitingRoom } from './waiting-room.ts';
 
 export interface ListenOptions<Local extends End> {
   readonly local: Local;
@@ -22,8 +26,8 @@ export interface ListenOptions<Local extends End> {
   readonly path: string;
   readonly roles: readonly Role[];
   readonly token: Token;
-  /** PEM texts. */
-  readonly tls?: { readonly key: string; readonly cert: string };
+  /** TLS where it has cert and key; with `ca` whoever dials must show a certificate of it. */
+  readonly tls?: TlsIdentity | undefined;
   /** Listen on a wider address than loopback without TLS. */
   readonly insecure?: boolean;
   onConnection(connection: Connection<Local>, role: Role): void;
@@ -49,13 +53,23 @@ export function isLoopback(host: string): boolean {
 }
 
 interface Refusal {
-  readonly status: 400 | 401 | 403 | 404 | 405 | 426;
+  readonly status: 400 | 401 | 403 | 404 | 405 | 426 | 496;
   readonly text: string;
+}
+
+/**
+ * Where certificates are asked for, whoever has none of the authority is told so by a status: a handshake that is broken off
+ * would often reach the other end as a mere reset.
+ */
+function lacksCertificate({ socket }: IncomingMessage, { tls }: ListenOptions<End>): boolean {
+  return listenerTls(tls)?.ca !== undefined && !(socket instanceof TLSSocket && socket.authorized);
 }
 
 /** Why this upgrade is refused, or the role it is let in with. */
 function judge(request: IncomingMessage, options: ListenOptions<End>): Refusal | Role {
   const { headers } = request;
+  if (lacksCertificate(request, options))
+    return { status: 496, text: 'no certificate, or of another authority' };
   if (headers.origin !== undefined) return { status: 403, text: 'browsers are not let in' };
   if (!options.token.matches(headers.authorization)) return { status: 401, text: 'no token, or a wrong one' };
   if (request.method !== 'GET') return { status: 405, text: 'an upgrade is a GET' };
@@ -78,6 +92,7 @@ const statusTexts: { readonly [S in Refusal['status']]: string } = {
   404: 'Not Found',
   405: 'Method Not Allowed',
   426: 'Upgrade Required',
+  496: 'Certificate Required',
 };
 
 function answer(stream: Duplex, refusal: Refusal): void {
@@ -92,10 +107,19 @@ function answer(stream: Duplex, refusal: Refusal): void {
   stream.end(`${head.join('\r\n')}\r\n\r\n${refusal.text}`, () => stream.destroy());
 }
 
+const httpOptions = { maxHeaderSize: limits.headerBytesMax, headersTimeout: limits.upgradeTimeoutMs };
+const tlsOptions = { handshakeTimeout: limits.upgradeTimeoutMs, minVersion: 'TLSv1.2' } as const;
+
+const certificates = (ca: string | undefined) => ({
+  requestCert: ca !== undefined,
+  rejectUnauthorized: false,
+});
+
 /** Starts to listen. Throws ProtocolError `portInUse`, `insecure` or `unreachable`. */
 export async function listen<Local extends End>(options: ListenOptions<Local>): Promise<Listener> {
   const host = options.host ?? '127.0.0.1';
-  if (!isLoopback(host) && options.tls === undefined && options.insecure !== true)
+  const tls = listenerTls(options.tls);
+  if (!isLoopback(host) && tls === undefined && options.insecure !== true)
     throw new ProtocolError(
       'insecure',
       `listening on ${host} without TLS lets others read and write the run`,
@@ -103,10 +127,12 @@ export async function listen<Local extends End>(options: ListenOptions<Local>): 
   const plain: RequestListener = (_request, response) => {
     response.writeHead(404, { connection: 'close' }).end();
   };
-  const httpOptions = { maxHeaderSize: limits.headerBytesMax, headersTimeout: limits.upgradeTimeoutMs };
-  const onRequest = options.onRequest ?? plain;
-  const server: Server = options.tls
-    ? createTlsServer({ ...httpOptions, ...options.tls }, onRequest)
+  const onRequest: RequestListener = (request, response) => {
+    const isRefused = lacksCertificate(request, options as unknown as ListenOptions<End>);
+    (isRefused ? plain : (options.onRequest ?? plain))(request, response);
+  };
+  const server: Server = tls
+    ? createTlsServer({ ...httpOptions, ...tlsOptions, ...tls, ...certificates(tls.ca) }, onRequest)
     : createServer(httpOptions, onRequest);
   const sockets = new Map(
     options.roles.map((role) => [
@@ -121,8 +147,10 @@ export async function listen<Local extends End>(options: ListenOptions<Local>): 
     ]),
   );
   const open = new Set<Duplex>();
+  const waiting = new WaitingRoom();
   server.on('connection', (stream: Socket) => {
     open.add(stream);
+    waiting.enter(stream);
     stream.on('close', () => open.delete(stream));
   });
   server.on('upgrade', (request, stream, head) => {
@@ -133,6 +161,7 @@ export async function listen<Local extends End>(options: ListenOptions<Local>): 
       return;
     }
     sockets.get(verdict)!.handleUpgrade(request, stream, head, (socket) => {
+      waiting.leave(stream as Socket);
       options.onConnection(new Connection(socket, stream as Socket, options.local, false), verdict);
     });
   });

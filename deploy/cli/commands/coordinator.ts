@@ -1,6 +1,7 @@
 // `lockstep coordinator`: forms a cluster of workers that are started elsewhere, and leads their run.
 
 import { Command, Option } from 'commander';
+import { LockstepError } from '../../../src/errors.ts';
 import { checkExposure, checkModel, checkStop, planLanes, stepsOf } from '../check-run.ts';
 import type { Context } from '../context.ts';
 import { loadRunConfig, loadRunData, readToken } from '../load-run.ts';
@@ -17,8 +18,9 @@ import {
 import type { Address } from '../run-api.ts';
 import { runDirectory } from '../run-directory.ts';
 import { runSession } from '../run-session.ts';
+import { addTlsOptions, readTls, type TlsOptions } from '../tls-files.ts';
 
-interface CoordinatorCommandOptions extends OverrideOptions, KeepOptions {
+interface CoordinatorCommandOptions extends OverrideOptions, KeepOptions, TlsOptions {
   readonly listen: Address;
   readonly workers: number;
   readonly tokenFile?: string;
@@ -32,7 +34,7 @@ Examples:
   $ lockstep worker --join ws://127.0.0.1:7070 --token-file runs/a/token    (twice, in other terminals)
 
   $ export LOCKSTEP_TOKEN=$(openssl rand -hex 32)    (the same on every machine)
-  $ lockstep coordinator examples/digits-cnn.json --listen 0.0.0.0:7070 --insecure --workers 4`;
+  $ lockstep coordinator examples/digits-cnn.json --listen 0.0.0.0:7070 --workers 4 --tls-cert cert.pem --tls-key key.pem`;
 
 export function coordinatorCommand(context: Context): Command {
   const command = new Command('coordinator')
@@ -51,6 +53,10 @@ export function coordinatorCommand(context: Context): Command {
     )
     .addOption(tokenFileOption())
     .addOption(insecureOption());
+  addTlsOptions(command, {
+    cert: 'to serve workers with over TLS',
+    ca: 'whose certificate every worker must show',
+  });
   return addRunOptions(command)
     .addHelpText('after', examples)
     .action((configPath: string, options: CoordinatorCommandOptions) =>
@@ -64,7 +70,13 @@ async function coordinate(
   options: CoordinatorCommandOptions,
 ): Promise<void> {
   const insecure = options.insecure === true;
-  checkExposure(options.listen, insecure);
+  const tls = readTls(options);
+  if (tls !== undefined && tls.cert === undefined)
+    throw new LockstepError(
+      'LOCKSTEP_USAGE',
+      '--tls-ca needs --tls-cert and --tls-key: a coordinator serves with them',
+    );
+  checkExposure(options.listen, insecure, tls !== undefined);
   const token = readToken(options.tokenFile);
   const config = await loadRunConfig(configPath, options);
   planLanes({ workers: options.workers, threads: 1 }, config, context.cores);
@@ -84,6 +96,7 @@ async function coordinate(
         listen: options.listen,
         workers: options.workers,
         token,
+        tls,
         insecure,
         resume,
         stopAfterStep: options.stopAfter,

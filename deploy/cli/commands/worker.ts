@@ -4,7 +4,7 @@ import { Command, Option } from 'commander';
 import type { RunEvent } from '../../../src/engine/events.ts';
 import type { BackendName } from '../../../src/kernels/backend.ts';
 import { followParent } from '../../launch/local-workers.ts';
-import { checkExposure } from '../check-run.ts';
+import { checkExposure, checkJoin } from '../check-run.ts';
 import type { Context } from '../context.ts';
 import { readToken } from '../load-run.ts';
 import {
@@ -18,8 +18,9 @@ import {
 import { formatEvent } from '../progress/format.ts';
 import type { Address } from '../run-api.ts';
 import { ProcessStopSignal } from '../stop-signal.ts';
+import { addTlsOptions, readTls, type TlsOptions } from '../tls-files.ts';
 
-interface WorkerCommandOptions {
+interface WorkerCommandOptions extends TlsOptions {
   readonly join: string;
   readonly listen: Address;
   readonly threads?: number;
@@ -32,16 +33,16 @@ const defaultListen: Address = { host: '127.0.0.1', port: 0 };
 const examples = `
 Examples:
   $ lockstep worker --join ws://127.0.0.1:7070 --token-file runs/a/token
-  $ LOCKSTEP_TOKEN=... lockstep worker --join ws://10.0.0.1:7070 --listen 10.0.0.2:7071 --insecure --threads 8`;
+  $ LOCKSTEP_TOKEN=... lockstep worker --join wss://10.0.0.1:7070 --listen 10.0.0.2:7071 --tls-ca ca.pem --tls-cert cert.pem --tls-key key.pem`;
 
 export function workerCommand(context: Context): Command {
-  return new Command('worker')
+  const command = new Command('worker')
     .summary('join a coordinator and compute')
     .description(
       'Joins the coordinator at URL, takes config and data from it, and computes shards until the run is over.',
     )
     .addOption(
-      new Option('--join <url>', 'the coordinator, as it prints it: ws://HOST:PORT')
+      new Option('--join <url>', 'the coordinator, as it prints it: ws://HOST:PORT or wss://HOST:PORT')
         .argParser(joinUrl)
         .makeOptionMandatory(),
     )
@@ -56,14 +57,20 @@ export function workerCommand(context: Context): Command {
     .addOption(threadsOption('the cores'))
     .addOption(backendOption())
     .addOption(tokenFileOption())
-    .addOption(insecureOption())
+    .addOption(insecureOption());
+  return addTlsOptions(command, {
+    cert: 'of this worker: shown to the coordinator, and used among the workers',
+    ca: "that the coordinator and the workers must be certified by (default: the system's)",
+  })
     .addHelpText('after', examples)
     .action((options: WorkerCommandOptions) => work(context, options));
 }
 
 async function work(context: Context, options: WorkerCommandOptions): Promise<void> {
   const insecure = options.insecure === true;
-  checkExposure(options.listen, insecure);
+  const tls = readTls(options);
+  checkExposure(options.listen, insecure, tls?.cert !== undefined);
+  checkJoin(options.join, insecure, tls !== undefined);
   const token = readToken(options.tokenFile);
   const log = (line: string): void => void context.stderr.write(`${line}\n`);
   const spawned = followParent(() => process.exit(0));
@@ -76,6 +83,7 @@ async function work(context: Context, options: WorkerCommandOptions): Promise<vo
     threads: options.threads ?? context.cores,
     backend: options.backend,
     listen: options.listen,
+    tls,
     insecure,
     signal: signal ?? neverStopped,
     onEvent: (event) => show(event, log),
