@@ -19,7 +19,7 @@ export default defineConfig({
       {
         test: {
           name: 'e2e',
-          include: ['test/e2e/**/*.test.ts'],
+          include: ['test/{e2e,durability,chaos}/**/*.test.ts'],
           testTimeout: 240 * secondMs,
           hookTimeout: 120 * secondMs,
           // Each file starts clusters of its own; on two cores they would only slow each other down.

@@ -4,53 +4,54 @@
 import { randomUUID } from 'node:crypto';
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { asLockstepError, LockstepError } from '../src/errors.ts';
+import { cannotBe } from '../src/checkpoint/durable-file.ts';
+import { LockstepError } from '../src/errors.ts';
 
 const journalName = 'journal.ndjson';
 const lockName = 'coordinator.lock';
 
-interface JournalLine {
-  readonly runId?: string;
-  readonly generation?: number;
+interface JournalState {
+  /** Null where no line says it. */
+  readonly runId: string | null;
+  readonly generation: number;
+  /** The last line is whole, or there is none. */
+  readonly isWhole: boolean;
 }
 
 export class Journal {
   readonly runId: string;
   /** The newest generation that was formed; 0 before the first. */
   readonly generation: number;
+  readonly #path: string;
   readonly #file: number;
   readonly #lock: string;
 
-  private constructor(state: { runId: string; generation: number }, file: number, lock: string) {
-    this.runId = state.runId;
+  private constructor(path: string, state: JournalState, file: number, lock: string) {
+    this.runId = state.runId ?? randomUUID();
     this.generation = state.generation;
+    this.#path = path;
     this.#file = file;
     this.#lock = lock;
   }
 
   /** Takes the run's directory; goes on from what is there. Throws LOCKSTEP_RUN_IN_USE or LOCKSTEP_FILE_SYSTEM. */
   static open(directory: string): Journal {
+    const path = join(directory, journalName);
+    let lock: string | null = null;
     try {
       mkdirSync(directory, { recursive: true });
-      const lock = takeLock(join(directory, lockName));
-      const path = join(directory, journalName);
-      const lines = readLines(path);
-      const runId = lines.find((line) => line.runId !== undefined)?.runId;
-      const generation = lines.reduce((newest, line) => Math.max(newest, line.generation ?? 0), 0);
-      const file = openSync(path, 'a', 0o600);
-      const journal = new Journal({ runId: runId ?? randomUUID(), generation }, file, lock);
-      if (runId === undefined) journal.#append({ runId: journal.runId });
+      lock = takeLock(join(directory, lockName));
+      const state = readState(path);
+      const journal = new Journal(path, state, openSync(path, 'a', 0o600), lock);
+      // A line after a torn one must not become a part of it.
+      if (!state.isWhole) writeWhole(journal.#file, '\n');
+      if (state.runId === null) journal.#append({ runId: journal.runId });
+      syncDirectory(directory);
       return journal;
     } catch (error) {
+      if (lock !== null) rmSync(lock, { force: true });
       if (error instanceof LockstepError) throw error;
-      const { code, message } = error as NodeJS.ErrnoException;
-      throw new LockstepError(
-        'LOCKSTEP_FILE_SYSTEM',
-        `${directory}: cannot keep the journal (${code ?? message})`,
-        {
-          cause: error,
-        },
-      );
+      throw cannotBe('written', path, error);
     }
   }
 
@@ -59,54 +60,90 @@ export class Journal {
     try {
       this.#append({ generation, workerIds });
     } catch (error) {
-      throw new LockstepError(
-        'LOCKSTEP_FILE_SYSTEM',
-        `the journal cannot be written: ${asLockstepError(error).message}`,
-      );
+      throw cannotBe('written', this.#path, error);
     }
   }
 
+  /** Everything is on disk before; the lock goes, whatever happens. Throws LOCKSTEP_FILE_SYSTEM. */
   close(): void {
-    closeSync(this.#file);
-    rmSync(this.#lock, { force: true });
+    try {
+      try {
+        closeSync(this.#file);
+      } finally {
+        rmSync(this.#lock, { force: true });
+      }
+    } catch (error) {
+      throw cannotBe('closed', this.#path, error);
+    }
   }
 
   #append(line: object): void {
-    writeSync(this.#file, `${JSON.stringify(line)}\n`);
+    writeWhole(this.#file, `${JSON.stringify(line)}\n`);
     fsyncSync(this.#file);
   }
 }
 
-/** A line that a crash cut short was not yet acknowledged to anybody. */
-function readLines(path: string): JournalLine[] {
+/** A file that is almost full takes a part and says so by the number alone. */
+function writeWhole(file: number, text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  let written = 0;
+  while (written < bytes.length) written += writeSync(file, bytes, written);
+}
+
+function syncDirectory(path: string): void {
+  // Windows has no fsync of directories; its renames are journalled.
+  if (process.platform === 'win32') return;
+  const directory = openSync(path, 'r');
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
+}
+
+/** A line that a crash cut short was not yet acknowledged to anybody; one that is no line of ours says nothing. */
+function readState(path: string): JournalState {
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    // As bytes: Node aborts where the closing fails after reading a text.
+    text = readFileSync(path).toString('utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+      return { runId: null, generation: 0, isWhole: true };
     throw error;
   }
-  return text.split('\n').flatMap((line) => {
-    try {
-      return [JSON.parse(line) as JournalLine];
-    } catch {
-      return [];
-    }
-  });
+  let runId: string | null = null;
+  let generation = 0;
+  for (const line of text.split('\n').map(parseLine)) {
+    if (typeof line.runId === 'string' && runId === null) runId = line.runId;
+    if (Number.isSafeInteger(line.generation)) generation = Math.max(generation, line.generation as number);
+  }
+  return { runId, generation, isWhole: text === '' || text.endsWith('\n') };
+}
+
+function parseLine(line: string): { readonly runId?: unknown; readonly generation?: unknown } {
+  try {
+    return Object(JSON.parse(line));
+  } catch {
+    return {};
+  }
 }
 
 /** Names this process; a lock of a process that is gone is taken over. */
 function takeLock(path: string): string {
   for (;;) {
+    let isOurs = false;
     try {
       const file = openSync(path, 'wx', 0o600);
-      writeSync(file, `${process.pid}\n`);
+      isOurs = true;
+      writeWhole(file, `${process.pid}\n`);
       closeSync(file);
       return path;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      if (isOurs) rmSync(path, { force: true });
+      if (isOurs || (error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
-    const pid = Number(readFileSync(path, 'utf8'));
+    const pid = Number(readFileSync(path).toString('utf8'));
     if (pid !== process.pid && isAlive(pid)) {
       throw new LockstepError(
         'LOCKSTEP_RUN_IN_USE',
@@ -129,5 +166,5 @@ function isAlive(pid: number): boolean {
 
 /** A run was begun in this directory: its workers may hold a state that no checkpoint has. */
 export function hasJournal(directory: string): boolean {
-  return readLines(join(directory, journalName)).length > 0;
+  return readState(join(directory, journalName)).runId !== null;
 }

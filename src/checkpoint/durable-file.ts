@@ -16,7 +16,8 @@ const remedies: Readonly<Record<string, string>> = {
   EEXIST: 'a file is where a directory is needed; name another place with --out',
 };
 
-function cannotBe(done: string, path: string, error: unknown): LockstepError {
+/** One line naming the file and the cause. */
+export function cannotBe(done: string, path: string, error: unknown): LockstepError {
   const code = (error as NodeJS.ErrnoException).code ?? String(error);
   const remedy = remedies[code];
   const why = remedy === undefined ? code : `${code}, ${remedy}`;

@@ -33,11 +33,12 @@ export function encodeSidecar(sidecar: Sidecar): Uint8Array {
   return new TextEncoder().encode(`${JSON.stringify(checked, null, 2)}\n`);
 }
 
-/** Null for a text that is not as it was written. */
+/** Null for a text that is not as it was written, to the byte. */
 export function decodeSidecar(text: string): Sidecar | null {
   try {
     const { check, ...sidecar } = checkedSchema.parse(JSON.parse(text));
-    return sha256Of(JSON.stringify(sidecar)) === check ? sidecar : null;
+    const isGood = sha256Of(JSON.stringify(sidecar)) === check;
+    return isGood && new TextDecoder().decode(encodeSidecar(sidecar)) === text ? sidecar : null;
   } catch {
     return null;
   }

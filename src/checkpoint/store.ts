@@ -77,17 +77,21 @@ export interface FoundCheckpoint {
 }
 
 /**
- * The newest checkpoint in a run's directory (or in its folder of checkpoints) that verifies; null where there is none
- * at all.
- * @throws LockstepError LOCKSTEP_CHECKPOINT_INVALID where there are some, but none that verifies
+ * The newest checkpoint in a run's directory (or in its folder of checkpoints) that verifies; null where none was ever
+ * finished.
+ * @throws LockstepError LOCKSTEP_CHECKPOINT_INVALID where some were, but none verifies
  */
 export async function newestCheckpoint(directory: string): Promise<FoundCheckpoint | null> {
   const skipped: string[] = [];
+  let finished = 0;
   for (const place of [join(directory, folder), directory]) {
     for (const { path } of await checkpointsIn(place)) {
       try {
-        if ((await sidecarText(path)) === null)
-          throw invalid(path, 'was never finished: no .json lies beside it');
+        if ((await sidecarText(path)) === null) {
+          skipped.push(`${path}: was never finished: no .json lies beside it`);
+          continue;
+        }
+        finished++;
         return { checkpoint: await readCheckpoint(path), path, skipped };
       } catch (error) {
         if (!(error instanceof LockstepError)) throw error;
@@ -95,7 +99,7 @@ export async function newestCheckpoint(directory: string): Promise<FoundCheckpoi
       }
     }
   }
-  if (skipped.length === 0) return null;
+  if (finished === 0) return null;
   const others = skipped.length > 1 ? ` (and ${skipped.length - 1} more)` : '';
   throw new LockstepError(
     'LOCKSTEP_CHECKPOINT_INVALID',

@@ -1,0 +1,112 @@
+// Kills and faults at every system call of the journal, torn lines and lines of nonsense: what was acknowledged is known
+// afterwards, and the journal goes on.
+
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeEach, describe, expect, it } from 'vitest';
+import { hasJournal, Journal } from '../../coordinator/journal.ts';
+import { type Injection, pointsOf, type Traced, traced, whyNoInjection } from './strace.ts';
+
+const program = fileURLToPath(new URL('keep-journal.mjs', import.meta.url));
+const why = whyNoInjection();
+const root = mkdtempSync(join(tmpdir(), 'lockstep-journal-'));
+const run = join(root, 'run');
+const file = join(run, 'journal.ndjson');
+
+beforeEach(() => rmSync(run, { recursive: true, force: true }));
+afterAll(() => rmSync(root, { recursive: true }));
+
+/** A journal's newest generation and its run; it notes `next` before it is closed. */
+function reopened(next?: number): { readonly runId: string; readonly generation: number } {
+  const journal = Journal.open(run);
+  if (next !== undefined) journal.formed(next, ['w']);
+  journal.close();
+  return { runId: journal.runId, generation: journal.generation };
+}
+
+describe('lines', () => {
+  it('cut at every byte: all whole ones count, and the next one is not lost', () => {
+    const { runId } = reopened(1);
+    reopened(2);
+    const whole = readFileSync(file);
+    for (let length = 0; length <= whole.length; length++) {
+      writeFileSync(file, whole.subarray(0, length));
+      const lines = whole
+        .subarray(0, length + 1)
+        .toString()
+        .split('\n')
+        .slice(0, -1);
+      expect(hasJournal(run)).toBe(lines.length > 0);
+      // A line is whole without its end as well.
+      const cut = reopened(9);
+      expect(cut.generation).toBe(Math.max(0, lines.length - 1));
+      if (lines.length > 0) expect(cut.runId).toBe(runId);
+      expect(reopened()).toEqual({ runId: cut.runId, generation: 9 });
+    }
+  });
+
+  it.each([
+    'null',
+    '7',
+    '"text"',
+    '[]',
+    '{',
+    '\0\0\0',
+    '{"generation":"9"}',
+    '{"generation":1e300}',
+    '{"runId":1}',
+  ])('of nonsense say nothing: %j', (line) => {
+    mkdirSync(run);
+    writeFileSync(file, `${line}\n`);
+    const { runId, generation } = reopened(3);
+    expect(generation).toBe(0);
+    appendFileSync(file, `${line}\n`);
+    expect(reopened()).toEqual({ runId, generation: 3 });
+  });
+});
+
+/** Keeps a journal that has generation 4 while something goes wrong. */
+async function keep(injection: Injection | null): Promise<Traced & { readonly runId: string }> {
+  rmSync(run, { recursive: true, force: true });
+  const { runId } = reopened(4);
+  const files = [run, file, join(run, 'coordinator.lock')];
+  return { ...(await traced([program, run], files, injection)), runId };
+}
+
+async function check(point: Injection): Promise<void> {
+  const { lines, signal, runId } = await keep(point);
+  expect(signal).toBe(point.how === 'SIGKILL' ? 'SIGKILL' : null);
+  const failure = lines.find((line) => 'code' in line);
+  if (failure !== undefined) {
+    expect(failure.code).toBe('LOCKSTEP_FILE_SYSTEM');
+    expect(failure.message).toContain(point.how);
+  }
+  const acknowledged = lines.flatMap((line) => (typeof line.formed === 'number' ? [line.formed] : []));
+  const after = reopened(20);
+  expect(after.runId).toBe(runId);
+  // One more may have reached the disk than anybody was told.
+  const newest = Math.max(4, ...acknowledged);
+  expect([newest, newest + 1]).toContain(after.generation);
+  expect(reopened().generation).toBe(20);
+}
+
+describe.skipIf(why !== null)(`a journal being kept${why === null ? '' : ` (skipped: ${why})`}`, () => {
+  it('SIGKILL, EIO, ENOSPC at every call', async () => {
+    const { calls } = await keep(null);
+    let passed = 0;
+    for (const how of ['SIGKILL', 'EIO', 'ENOSPC'] as const) {
+      for (const point of pointsOf(calls, how)) {
+        try {
+          await check(point);
+        } catch (error) {
+          throw new Error(`${how} at ${point.name} ${point.at}: ${String(error)}`, { cause: error });
+        }
+        passed++;
+      }
+    }
+    expect(passed).toBeGreaterThan(30);
+    console.info(`the journal: ${passed} of ${passed} points`);
+  });
+});
