@@ -12,6 +12,7 @@ import type {
   Timer,
   ToWorker,
 } from './effects.ts';
+import { Exclusions } from './exclusions.ts';
 import { alignmentOf, memberList } from './membership.ts';
 import { MemberResults, weightsDifference } from './results.ts';
 import { exclusionMs, Suspicions, suspicionMs } from './suspicion.ts';
@@ -31,7 +32,7 @@ export class CoordinatorMachine {
   #reported = 0;
   #evaluated = 0;
   readonly #suspicions = new Suspicions();
-  readonly #excluded = new Set<string>();
+  readonly #exclusions = new Exclusions();
   #results: MemberResults;
 
   constructor(facts: RunFacts) {
@@ -62,7 +63,7 @@ export class CoordinatorMachine {
         return worker === undefined ? [] : this.#message(worker, event.message);
       }
       case 'closed':
-        return this.#closed(event.connection, event.why);
+        return this.#closed(event);
       case 'stop':
         return this.#stop();
       case 'gathered':
@@ -151,15 +152,8 @@ export class CoordinatorMachine {
       );
     }
     const first = [...this.#workers.values()].find((other) => other.hello !== null)?.hello ?? null;
-    const refusal = refusalOf(hello, facts, first);
+    const refusal = refusalOf(hello, facts, first) ?? this.#exclusions.refusalOf(hello.workerId);
     if (refusal !== null) return this.#refuse(worker, refusal.code, refusal.message);
-    if (this.#excluded.has(hello.workerId)) {
-      return this.#refuse(
-        worker,
-        'LOCKSTEP_CONNECT_FAILED',
-        'the other workers could not reach this one a moment ago',
-      );
-    }
     const twin = [...this.#workers.values()].find((other) => other.hello?.workerId === hello.workerId);
     // Its old connection broke one way, or is about to be told so: the newer one counts.
     const dropped: CoordinatorEffect[] =
@@ -170,8 +164,15 @@ export class CoordinatorMachine {
     return [...dropped, { do: 'welcome', connection: worker.connection, workerId: hello.workerId }];
   }
 
+  /** Who can be a member: a last one that wants to leave stays until another has its state. */
   #present(): Worker[] {
-    return [...this.#workers.values()].filter(({ hasData, leaving }) => hasData && !leaving);
+    return [...this.#workers.values()].filter(
+      (worker) => worker.hasData && (!worker.leaving || this.#members.includes(worker)),
+    );
+  }
+
+  #nobodyStays(): boolean {
+    return [...this.#workers.values()].every(({ hasData, leaving }) => !hasData || leaving);
   }
 
   /** The worker has the data set: generation 0 is the time before any membership. */
@@ -230,17 +231,13 @@ export class CoordinatorMachine {
     }
     const { backend, variant, fingerprint } = members[0]!.hello!;
     const summary = members.map(({ hello }) => ({ workerId: hello!.workerId, threads: hello!.threads }));
-    const message = (rank: number): ToWorker => ({
-      type: 'membership',
-      generation,
-      members: list,
-      rank,
-      endStep,
-    });
+    const message = { type: 'membership', generation, members: list, endStep } as const;
     return [
       { do: 'journal', generation, workerIds: list.map(({ workerId }) => workerId) },
       { do: 'formed', generation, members: summary, backend, variant, fingerprint, reason },
-      ...members.map(({ connection }, rank) => ({ do: 'send', connection, message: message(rank) }) as const),
+      ...members.map(
+        ({ connection }, rank) => ({ do: 'send', connection, message: { ...message, rank } }) as const,
+      ),
     ];
   }
 
@@ -283,11 +280,16 @@ export class CoordinatorMachine {
     if (this.#phase !== 'aligning') return [];
     worker.ready = true;
     if (!this.#members.every((member) => member.ready)) return [];
+    const leaver = this.#members.find(({ leaving }) => leaving);
+    if (leaver !== undefined && this.#members.length > 1) {
+      // All are at its state now.
+      return [...this.#release(leaver), ...this.#reform(`worker ${leaver.hello!.workerId} left`)];
+    }
     this.#phase = 'running';
     const generation = this.#generation;
     return [
       ...this.#toMembers({ type: 'start', generation }),
-      ...(this.#stopRequested ? this.#toMembers({ type: 'stop', generation }) : []),
+      ...(this.#stopRequested || leaver ? this.#toMembers({ type: 'stop', generation }) : []),
     ];
   }
 
@@ -313,8 +315,9 @@ export class CoordinatorMachine {
     return [{ do: 'evaluation', step: part.step, parts }];
   }
 
-  /** It says what cannot be: the run goes on without it. */
+  /** It says what cannot be: the run goes on without it, and it is not let in again. */
   #misconduct(worker: Worker, what: string): CoordinatorEffect[] {
+    this.#exclusions.quarantine(worker.hello!.workerId, what);
     return [{ do: 'close', connection: worker.connection }, ...this.#lost(worker, what)];
   }
 
@@ -344,14 +347,8 @@ export class CoordinatorMachine {
   #leave(worker: Worker): CoordinatorEffect[] {
     worker.leaving = true;
     const isMember = this.#members.includes(worker);
-    if (isMember && this.#members.length === 1 && this.#present().length === 0 && this.#phase === 'running') {
-      return [
-        {
-          do: 'send',
-          connection: worker.connection,
-          message: { type: 'stop', generation: this.#generation },
-        },
-      ];
+    if (isMember && this.#nobodyStays()) {
+      return this.#phase === 'running' ? this.#toMembers({ type: 'stop', generation: this.#generation }) : [];
     }
     const effects = this.#release(worker);
     return isMember ? [...effects, ...this.#reform(`worker ${worker.hello!.workerId} left`)] : effects;
@@ -376,7 +373,7 @@ export class CoordinatorMachine {
 
   #timer(timer: Timer): CoordinatorEffect[] {
     if (timer.kind === 'exclusion') {
-      this.#excluded.delete(timer.workerId);
+      this.#exclusions.readmit(timer.workerId);
       return [];
     }
     if (timer.generation !== this.#generation) return [];
@@ -384,7 +381,7 @@ export class CoordinatorMachine {
     const worker = rank === null ? undefined : this.#members[rank];
     if (worker === undefined) return [];
     const { workerId } = worker.hello!;
-    this.#excluded.add(workerId);
+    this.#exclusions.exclude(workerId);
     return [
       { do: 'setTimer', timer: { kind: 'exclusion', workerId }, ms: exclusionMs },
       { do: 'close', connection: worker.connection },
@@ -392,9 +389,11 @@ export class CoordinatorMachine {
     ];
   }
 
-  #closed(connection: ConnectionId, why: string): CoordinatorEffect[] {
+  #closed({ connection, why, misconduct }: CoordinatorEvent & { is: 'closed' }): CoordinatorEffect[] {
     const worker = this.#workers.get(connection);
-    return worker === undefined ? [] : this.#lost(worker, why);
+    if (worker === undefined) return [];
+    const isBad = misconduct === true && worker.hello !== null;
+    return isBad ? this.#misconduct(worker, why) : this.#lost(worker, why);
   }
 
   #lost(worker: Worker, why: string): CoordinatorEffect[] {
@@ -414,7 +413,7 @@ export class CoordinatorMachine {
     if (isMember && code === 'LOCKSTEP_NOT_FINITE') return this.#becomeFailed(code, message.message);
     const name = worker.hello!.workerId;
     worker.leaving = true;
-    if (isMember && this.#present().length === 0)
+    if (isMember && this.#nobodyStays())
       return this.#becomeFailed(code, `worker ${name}: ${message.message}`);
     return [{ do: 'close', connection: worker.connection }, ...this.#lost(worker, message.message)];
   }

@@ -214,6 +214,37 @@ describe('changes', () => {
     expect(sent(say(3, { type: 'ready', generation: 0 }))).toContain('membership to 2');
   });
 
+  it('let the last one that leaves hand over to one that joins before it has gone', () => {
+    say(2, { type: 'leave' });
+    align(4, [1], 2);
+    expect(sent(say(1, { type: 'leave' }))).toEqual(['stop to 1']);
+    join(3);
+    expect(sent(say(3, { type: 'ready', generation: 0 })).slice(2)).toEqual([
+      'membership to 1',
+      'membership to 3',
+    ]);
+    standing(1, 5, 3);
+    const aligned = standing(3, null, 3);
+    expect(alignment(aligned)).toMatchObject({ step: 5, origin: 'member', source: 0, behind: [1] });
+    say(1, { type: 'ready', generation: 3 });
+    const over = sent(say(3, { type: 'ready', generation: 3 }));
+    expect(over).toEqual(['released to 1', 'journal', 'formed', 'membership to 3']);
+  });
+
+  it('let the last one that leaves while it aligns take a step, and hand over a checkpoint', () => {
+    say(2, { type: 'leave' });
+    expect(sent(say(1, { type: 'leave' }))).toEqual([]);
+    standing(1, 4, 2);
+    expect(sent(say(1, { type: 'ready', generation: 2 }))).toEqual(['start to 1', 'stop to 1']);
+  });
+
+  it('never forget a newer checkpoint for an older one that was written after it', () => {
+    machine.handle({ is: 'checkpointed', step: 8 });
+    machine.handle({ is: 'checkpointed', step: 5 });
+    machine.handle({ is: 'closed', connection: 2, why: 'killed' });
+    expect(alignment(standing(1, 6, 2))).toMatchObject({ step: 8, origin: 'checkpoint', behind: [0] });
+  });
+
   it('leave out whom the others cannot reach, for a while', () => {
     expect(sent(say(1, { type: 'suspect', generation: 1, rank: 1, why: 'timeout' }))).toEqual([
       'notice',
