@@ -10,7 +10,13 @@ export type ToWorker = MessageFrom<'coordinator'>;
 export type CoordinatorEvent =
   | { readonly is: 'connected'; readonly connection: ConnectionId; readonly address: string }
   | { readonly is: 'message'; readonly connection: ConnectionId; readonly message: FromWorker }
-  | { readonly is: 'closed'; readonly connection: ConnectionId; readonly why: string }
+  /** `misconduct`: it was ended here, for what came in. */
+  | {
+      readonly is: 'closed';
+      readonly connection: ConnectionId;
+      readonly why: string;
+      readonly misconduct?: boolean;
+    }
   | { readonly is: 'stop' }
   /** Nothing is waited for any longer: the workers that are here will do. */
   | { readonly is: 'gathered' }

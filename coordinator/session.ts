@@ -96,7 +96,12 @@ export class CoordinatorSession {
       onClose: (reason) => {
         this.#links.delete(connection);
         if (this.#machine.phase === 'over' && this.#links.size === 0) this.#allClosed.resolve();
-        this.#handle({ is: 'closed', connection, why: closeText(reason) });
+        this.#handle({
+          is: 'closed',
+          connection,
+          why: closeText(reason),
+          misconduct: reason.kind === 'protocol',
+        });
       },
     });
   }

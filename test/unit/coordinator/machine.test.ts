@@ -363,6 +363,61 @@ describe('the end', () => {
     expect(sent(say(1, part(4)))).toEqual(['close', 'journal', 'formed', 'membership to 2']);
   });
 
+  it.each<[string, MessageFrom<'worker'>]>([
+    [
+      'a report of a wrong size',
+      { type: 'report', generation: 1, step: 1, sums: new Uint8Array(4), gradientNorm: 0, seconds: 1 },
+    ],
+    [
+      "another's shards",
+      { type: 'evaluation', generation: 1, step: 5, firstShard: 4, sums: new Uint8Array(3 * 4 * 2 * 4) },
+    ],
+    [
+      'a part of a wrong size',
+      { type: 'evaluation', generation: 1, step: 5, firstShard: 0, sums: new Uint8Array(8) },
+    ],
+  ])('goes on without a worker that sends %s, names it, and keeps it out of the run', (_what, message) => {
+    started();
+    const effects = say(1, message);
+    expect(sent(effects)).toEqual(['close', 'journal', 'formed', 'membership to 2']);
+    expect(effects[2]).toMatchObject({ reason: expect.stringMatching(/^worker w1 is gone: it sent /) });
+    expect(join(3, hello('w1'))).toMatchObject([
+      {
+        do: 'send',
+        message: {
+          type: 'refused',
+          code: 'LOCKSTEP_PROTOCOL',
+          message: expect.stringMatching(/^worker w1 is kept out of this run: it sent /),
+        },
+      },
+      { do: 'close' },
+      { do: 'notice' },
+    ]);
+    expect(sent(join(4, hello('w4')))).toEqual(['welcome']);
+  });
+
+  it('keeps a worker out whose bytes were refused', () => {
+    started();
+    machine.handle({ is: 'closed', connection: 2, why: 'it sent what it must not: x', misconduct: true });
+    expect(sent(join(3, hello('w2')))[0]).toBe('refused to 3');
+  });
+
+  it('hears a step once, and nothing that is replayed', () => {
+    started();
+    const report = (step: number): MessageOf<'report'> => ({
+      type: 'report',
+      generation: 1,
+      step,
+      sums: new Uint8Array(8 * 2 * 4),
+      gradientNorm: 0,
+      seconds: 1,
+    });
+    expect(sent(say(1, report(1)))).toEqual(['stepReport']);
+    expect(say(1, report(1))).toEqual([]);
+    expect(say(2, report(2))).toEqual([]);
+    expect(say(1, { ...report(2), generation: 7 })).toEqual([]);
+  });
+
   it('drops what belongs to another generation', () => {
     started();
     expect(say(1, { ...finished(sha), generation: 0 })).toEqual([]);

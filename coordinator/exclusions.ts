@@ -1,0 +1,34 @@
+// Who is not let in for now, or not at all in this run: those whom the others could not reach a moment ago, and those who
+// sent what they must not. Pure.
+
+import type { Refusal } from './admission.ts';
+
+export class Exclusions {
+  readonly #unreachable = new Set<string>();
+  readonly #quarantined = new Map<string, string>();
+
+  /** Until readmit(). */
+  exclude(workerId: string): void {
+    this.#unreachable.add(workerId);
+  }
+
+  readmit(workerId: string): void {
+    this.#unreachable.delete(workerId);
+  }
+
+  /** For the rest of the run; `what` it did, to be told. */
+  quarantine(workerId: string, what: string): void {
+    if (!this.#quarantined.has(workerId)) this.#quarantined.set(workerId, what);
+  }
+
+  refusalOf(workerId: string): Refusal | null {
+    const what = this.#quarantined.get(workerId);
+    if (what !== undefined) {
+      const message = `worker ${workerId} is kept out of this run: ${what}`;
+      return { code: 'LOCKSTEP_PROTOCOL', message: message.slice(0, 1_000) };
+    }
+    if (!this.#unreachable.has(workerId)) return null;
+    const message = 'the other workers could not reach this one a moment ago';
+    return { code: 'LOCKSTEP_CONNECT_FAILED', message };
+  }
+}
