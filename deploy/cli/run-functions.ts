@@ -42,17 +42,17 @@ async function trainHere(
     dataset,
     onNotice: (line) => notice(onEvent, line),
   });
-  const [result, ended] = await Promise.allSettled([
-    session.result,
-    worker.catch((error: unknown) => {
-      // What the worker could not tell the coordinator: it never got as far as to say hello.
-      const { code, message } = asLockstepError(error);
-      session.fail(code, message);
-      throw error;
-    }),
-  ]);
-  if (result.status === 'fulfilled' && ended.status === 'fulfilled') return result.value;
-  throw result.status === 'rejected' ? result.reason : (ended as PromiseRejectedResult).reason;
+  const ended = worker.catch((error: unknown) => {
+    // What the worker could not tell the coordinator: it never got as far as to say hello.
+    const { code, message } = asLockstepError(error);
+    session.fail(code, message);
+    throw error;
+  });
+  ended.catch(() => undefined);
+  // A run that failed has its error: a worker that cannot come to its end must not keep it back.
+  const result = await session.result;
+  await ended;
+  return result;
 }
 
 async function trainWithProcesses(options: TrainOptions, session: CoordinatorSession): Promise<RunResult> {
