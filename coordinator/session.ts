@@ -31,6 +31,9 @@ export interface SessionOptions {
   readonly onEvent: (event: RunEvent) => void;
 }
 
+/** How long a run that is taken up again waits for more workers, in milliseconds. */
+const gatherAgainMs = 1_000;
+
 export class CoordinatorSession {
   readonly #options: SessionOptions;
   readonly #machine: CoordinatorMachine;
@@ -88,6 +91,7 @@ export class CoordinatorSession {
       return;
     }
     const connection = this.#nextConnection++;
+    if (connection === 1 && this.#options.journal.generation > 0) this.#gatherSoon();
     this.#links.set(connection, link);
     this.#handle({ is: 'connected', connection, address: link.remoteAddress });
     link.watch(() => (this.#machine.phase === 'running' ? limits.silenceMs : limits.silenceWhileFormingMs));
@@ -109,6 +113,14 @@ export class CoordinatorSession {
   /** Nothing more is waited for before the first step. */
   gathered(): void {
     this.#handle({ is: 'gathered' });
+  }
+
+  /** A run taken up again does not wait for workers that died meanwhile: whoever is here soon goes on. */
+  #gatherSoon(): void {
+    const timer = setInterval(() => {
+      if (this.#machine.phase === 'gathering') this.gathered();
+      else clearInterval(timer);
+    }, gatherAgainMs).unref();
   }
 
   /** Finish the step in flight, keep a checkpoint, end. */

@@ -35,6 +35,15 @@ export function planLanes(
   return { workers: asked.workers, threads };
 }
 
+/** Throws LOCKSTEP_USAGE where a run would pause for ever. */
+export function checkMinWorkers(workers: number, workersMin: number): void {
+  if (workersMin <= Math.max(1, workers)) return;
+  throw new LockstepError(
+    'LOCKSTEP_USAGE',
+    `--min-workers ${workersMin} is more than --workers ${workers}: the run would not begin`,
+  );
+}
+
 const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host);
 

@@ -46,6 +46,12 @@ export function workersOption(meaning: string): Option {
   return new Option('--workers <count>', meaning).argParser(integer(0, workersMax));
 }
 
+export function minWorkersOption(): Option {
+  return new Option('--min-workers <count>', 'pause the run while fewer workers than this are there')
+    .argParser(integer(1, workersMax))
+    .default(1);
+}
+
 /** @param meaning of the number that is taken where none is given */
 export function threadsOption(usual = 'the cores, shared out'): Option {
   return new Option('--threads <count>', `compute threads of each worker (default: ${usual})`).argParser(

@@ -21,6 +21,8 @@ export interface RunOptions {
   readonly dataset: Dataset;
   /** Directory for checkpoints and metrics. */
   readonly out: string;
+  /** With fewer workers the run pauses, and goes on by itself when there are enough. */
+  readonly workersMin?: number;
   /** Go on from the newest good checkpoint in `out`. */
   readonly resume: boolean;
   /** Stop, with a checkpoint, once this many steps are committed; the run can be resumed. */

@@ -2,7 +2,7 @@
 
 import { Command, Option } from 'commander';
 import { LockstepError } from '../../../src/errors.ts';
-import { checkExposure, checkModel, checkStop, planLanes, stepsOf } from '../check-run.ts';
+import { checkExposure, checkMinWorkers, checkModel, checkStop, planLanes, stepsOf } from '../check-run.ts';
 import type { Context } from '../context.ts';
 import { loadRunConfig, loadRunData, readToken } from '../load-run.ts';
 import {
@@ -11,6 +11,7 @@ import {
   insecureOption,
   integer,
   type KeepOptions,
+  minWorkersOption,
   type OverrideOptions,
   tokenFileOption,
   workersMax,
@@ -23,6 +24,7 @@ import { addTlsOptions, readTls, type TlsOptions } from '../tls-files.ts';
 interface CoordinatorCommandOptions extends OverrideOptions, KeepOptions, TlsOptions {
   readonly listen: Address;
   readonly workers: number;
+  readonly minWorkers: number;
   readonly tokenFile?: string;
   readonly insecure?: boolean;
 }
@@ -51,6 +53,7 @@ export function coordinatorCommand(context: Context): Command {
         .argParser(integer(1, workersMax))
         .default(1),
     )
+    .addOption(minWorkersOption())
     .addOption(tokenFileOption())
     .addOption(insecureOption());
   addTlsOptions(command, {
@@ -77,6 +80,7 @@ async function coordinate(
       '--tls-ca needs --tls-cert and --tls-key: a coordinator serves with them',
     );
   checkExposure(options.listen, insecure, tls !== undefined);
+  checkMinWorkers(options.workers, options.minWorkers);
   const token = readToken(options.tokenFile);
   const config = await loadRunConfig(configPath, options);
   planLanes({ workers: options.workers, threads: 1 }, config, context.cores);
@@ -95,6 +99,7 @@ async function coordinate(
         out,
         listen: options.listen,
         workers: options.workers,
+        workersMin: options.minWorkers,
         token,
         tls,
         insecure,

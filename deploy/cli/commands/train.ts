@@ -3,13 +3,14 @@
 import { Command } from 'commander';
 import type { RunResult } from '../../../src/engine/events.ts';
 import type { BackendName } from '../../../src/kernels/backend.ts';
-import { checkModel, checkStop, planLanes, stepsOf } from '../check-run.ts';
+import { checkMinWorkers, checkModel, checkStop, planLanes, stepsOf } from '../check-run.ts';
 import type { Context } from '../context.ts';
 import { loadRunConfig, loadRunData } from '../load-run.ts';
 import {
   addRunOptions,
   backendOption,
   type KeepOptions,
+  minWorkersOption,
   type OverrideOptions,
   threadsOption,
   workersOption,
@@ -19,6 +20,7 @@ import { runSession } from '../run-session.ts';
 
 export interface TrainCommandOptions extends OverrideOptions, KeepOptions {
   readonly workers: number;
+  readonly minWorkers?: number;
   readonly threads?: number;
   readonly backend?: BackendName;
 }
@@ -45,6 +47,7 @@ export function trainCommand(context: Context): Command {
     )
     .argument('<config>', 'config file')
     .addOption(workersOption('worker processes; 0 computes in this process, without sockets').default(0))
+    .addOption(minWorkersOption())
     .addOption(threadsOption())
     .addOption(backendOption());
   return addRunOptions(command)
@@ -60,6 +63,8 @@ export async function train(
   configPath: string,
   options: TrainCommandOptions,
 ): Promise<TrainOutcome> {
+  const workersMin = options.minWorkers ?? 1;
+  checkMinWorkers(options.workers, workersMin);
   const config = await loadRunConfig(configPath, options);
   const lanes = planLanes({ workers: options.workers, threads: options.threads }, config, context.cores);
   checkModel(config);
@@ -77,6 +82,7 @@ export async function train(
         dataset,
         out,
         ...lanes,
+        workersMin,
         backend: options.backend,
         resume,
         stopAfterStep: options.stopAfter,
