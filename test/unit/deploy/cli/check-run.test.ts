@@ -1,7 +1,13 @@
 // Relations between options, config and machine.
 
 import { describe, expect, it } from 'vitest';
-import { checkExposure, checkStop, planLanes, stepsOf } from '../../../../deploy/cli/check-run.ts';
+import {
+  checkExposure,
+  checkMinWorkers,
+  checkStop,
+  planLanes,
+  stepsOf,
+} from '../../../../deploy/cli/check-run.ts';
 import { parseConfig } from '../../../../src/config/parse.ts';
 import { LockstepError } from '../../../../src/errors.ts';
 
@@ -76,5 +82,17 @@ describe('steps', () => {
     expect(errorOf(() => checkStop(9, 8)).message).toBe(
       '--stop-after 9 lies behind the end of the run, which has 8 steps',
     );
+  });
+});
+
+describe('checkMinWorkers', () => {
+  it('takes as many as there are, and one where this process computes', () => {
+    checkMinWorkers(3, 3);
+    checkMinWorkers(0, 1);
+  });
+
+  it('refuses a run that would never begin', () => {
+    expect(errorOf(() => checkMinWorkers(2, 3)).code).toBe('LOCKSTEP_USAGE');
+    expect(errorOf(() => checkMinWorkers(0, 2)).message).toContain('--min-workers 2');
   });
 });
