@@ -1,0 +1,138 @@
+// Members with the token that send what they must not: each is named and left out, is not let in again, and the run of the
+// honest worker ends with the hash of a quiet one.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import type { MessageFrom, MessageOf } from '../../proto/messages.ts';
+import { connect } from '../../proto/transport/client.ts';
+import type { Connection } from '../../proto/transport/connection.ts';
+import { Token } from '../../proto/transport/token.ts';
+import { coordinatorPath } from '../../proto/version.ts';
+import { chooseBackend, helloOf } from '../../worker/choose-backend.ts';
+import {
+  cleanEnvironment,
+  doneEvent,
+  entry,
+  lockstep,
+  type Outcome,
+  temporaryDirectory,
+} from './command-line.ts';
+
+const config = {
+  name: 'misconduct',
+  data: { kind: 'digits', train: 320, test: 32 },
+  model: { input: [28, 28, 1], layers: [{ type: 'flatten' }, { type: 'dense', units: 10 }] },
+  loss: 'softmaxCrossEntropy',
+  optimizer: { type: 'sgd', learningRate: 0.1 },
+  // Long enough for one who was turned out to come back while it runs.
+  epochs: 60,
+  batch: 32,
+};
+const token = Token.generate();
+const directory = temporaryDirectory();
+const cwd = directory.path;
+const env = { LOCKSTEP_TOKEN: token.reveal() };
+let expected = '';
+let hello: ReturnType<typeof helloOf>;
+let runs = 0;
+let children: ChildProcess[] = [];
+let connections: Connection<'worker'>[] = [];
+
+beforeAll(async () => {
+  const backend = await chooseBackend(undefined);
+  hello = helloOf(backend, { workerId: 'rogue', threads: 1, peerHost: '', peerPort: 1 });
+  writeFileSync(join(cwd, 'misconduct.json'), JSON.stringify(config));
+  const args = ['train', 'misconduct.json', '--workers', '0', '--out', 'quiet', '--json'];
+  expected = doneEvent(await lockstep(args, { cwd })).weightsSha256;
+});
+afterEach(() => {
+  for (const connection of connections) connection.destroy();
+  for (const child of children) child.kill('SIGKILL');
+  connections = [];
+  children = [];
+});
+afterAll(() => directory.remove());
+
+async function startCoordinator(): Promise<{ readonly port: number; readonly ended: Promise<Outcome> }> {
+  runs += 1;
+  const args = ['coordinator', 'misconduct.json', '--listen', '127.0.0.1:0', '--workers', '2'];
+  const child = spawn(process.execPath, [entry, ...args, '--out', `run-${runs}`, '--json'], {
+    cwd,
+    env: { ...cleanEnvironment(), ...env },
+  });
+  children.push(child);
+  let stdout = '';
+  let stderr = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  const ended = new Promise<Outcome>((resolve) => {
+    child.once('close', (exitCode) => resolve({ exitCode, stdout, stderr, seconds: 0 }));
+  });
+  const port = await new Promise<number>((resolve, reject) => {
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text;
+      const found = /"url":"ws:\/\/127\.0\.0\.1:(\d+)"/.exec(stdout);
+      if (found) resolve(Number(found[1]));
+    });
+    child.once('close', () => reject(new Error(`the coordinator ended: ${stderr}`)));
+  });
+  return { port, ended };
+}
+
+type FromCoordinator = MessageFrom<'coordinator'>;
+
+/** A worker made of the protocol's own parts, without any manners: it says hello and then what `answer` gives it to say. */
+async function hostile(
+  port: number,
+  answer: (message: FromCoordinator, connection: Connection<'worker'>) => void,
+): Promise<{ readonly closed: Promise<void> }> {
+  const connection = await connect({
+    ...{ local: 'worker', host: '127.0.0.1', port, path: coordinatorPath, role: 'worker', token },
+  });
+  connections.push(connection);
+  const closed = new Promise<void>((resolve) => {
+    connection.start({ onMessage: (message) => answer(message, connection), onClose: () => resolve() });
+  });
+  connection.send({ ...hello, runId: '', generation: 0 });
+  return { closed };
+}
+
+const evaluation = (generation: number): MessageOf<'evaluation'> => ({
+  type: 'evaluation',
+  generation,
+  step: 10,
+  firstShard: 7,
+  sums: new Uint8Array(64),
+});
+
+it.each<[string, (generation: number) => MessageFrom<'worker'>, RegExp]>([
+  [
+    'a message that is not of the table',
+    () => ({ type: 'ready', generation: -1 }),
+    /worker rogue is gone: it sent what it must not: message ready: generation must be a whole number/,
+  ],
+  ["another's shards", evaluation, /worker rogue is gone: it sent an evaluation of other shards/],
+])('%s: named, left out and kept out', async (_what, wrong, told) => {
+  const { port, ended } = await startCoordinator();
+  const { closed } = await hostile(port, (message, connection) => {
+    if (message.type === 'welcome') connection.send({ type: 'ready', generation: 0 });
+    if (message.type === 'membership') connection.send(wrong(message.generation));
+  });
+  const honest = lockstep(['worker', '--join', `ws://127.0.0.1:${port}`, '--threads', '1'], { cwd, env });
+  await closed;
+  const refused = new Promise<FromCoordinator>((resolve, reject) => {
+    hostile(port, resolve).catch(reject);
+  });
+  expect(await refused).toMatchObject({
+    type: 'refused',
+    code: 'LOCKSTEP_PROTOCOL',
+    message: expect.stringMatching(/^worker rogue is kept out of this run: it sent /),
+  });
+  const outcome = await ended;
+  expect((await honest).exitCode).toBe(0);
+  expect(outcome.stdout.split('\n').filter((line) => told.test(line)).length).toBeGreaterThan(0);
+  expect(doneEvent(outcome).weightsSha256).toBe(expected);
+});
