@@ -138,7 +138,11 @@ export class CoordinatorProcess {
         this.#disk.generation = effect.generation;
         return;
       case 'formed':
-        observers.formed(effect.generation, this.#disk.generation);
+        observers.formed(
+          effect.generation,
+          this.#disk.generation,
+          effect.members.map(({ workerId }) => workerId),
+        );
         this.#incoming = null;
         return;
       case 'aligned':

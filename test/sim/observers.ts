@@ -26,6 +26,7 @@ export class Observers {
   readonly #hashes: readonly string[];
   #generation = 0;
   #acknowledged = 0;
+  #members: readonly string[] = [];
   /** By generation and step: how often the gradient of each shard was computed. */
   readonly #computed = new Map<string, Uint8Array>();
   /** By worker: the newest (generation, step) it applied. */
@@ -48,15 +49,23 @@ export class Observers {
     this.#generation = generation;
   }
 
-  formed(generation: number, journalled: number): void {
+  formed(generation: number, journalled: number, workers: readonly string[]): void {
+    this.#members = workers;
     this.expect(
       generation === journalled,
       `generation ${generation} is in the journal before anybody hears of it`,
     );
   }
 
-  /** Nothing that was acknowledged is lost. */
+  /** Nothing that was acknowledged is lost, and nothing that a member has applied. */
   aligned(step: number): void {
+    for (const worker of this.#members) {
+      const newest = this.#applied.get(worker)?.step ?? 0;
+      this.expect(
+        step >= newest,
+        `the run goes on from step ${step}, not behind step ${newest} of ${worker}`,
+      );
+    }
     this.expect(
       step >= this.#acknowledged,
       `the run goes on from step ${step}, not behind the checkpoint of step ${this.#acknowledged}`,
