@@ -21,7 +21,8 @@ async function loadNamed(path: string): Promise<RunConfig> {
     return await loadConfigFile(path);
   } catch (error) {
     if (!(error instanceof LockstepError) || error.code !== 'LOCKSTEP_CONFIG_NOT_FOUND') throw error;
-    const near = nearFile(path, extname(path) || '.json');
+    const isThere = (error.cause as NodeJS.ErrnoException | undefined)?.code !== 'ENOENT';
+    const near = isThere ? null : nearFile(path, extname(path) || '.json');
     if (near === null) throw error;
     throw new LockstepError(error.code, `${error.message}; did you mean ${near}?`, { cause: error });
   }
@@ -44,7 +45,9 @@ export function readToken(file: string | undefined): string | undefined {
     text = readFileSync(file, 'utf8');
   } catch (cause) {
     const reason =
-      (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : (cause as Error).message;
+      (cause as NodeJS.ErrnoException).code === 'ENOENT'
+        ? 'there is no such file; the coordinator writes it into the directory of its run when it starts'
+        : (cause as Error).message;
     throw new LockstepError('LOCKSTEP_USAGE', `--token-file ${file}: ${reason}`, { cause });
   }
   const token = text.trim();

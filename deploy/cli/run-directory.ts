@@ -1,6 +1,6 @@
 // Where a run keeps its checkpoints and events (I/O: claims the directory by making it). Never mixes two runs in one.
 
-import { existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { LockstepError } from '../../src/errors.ts';
 
@@ -113,21 +113,36 @@ function hasCheckpoints(directory: string): boolean {
   return !isEmpty(join(directory, 'checkpoints'));
 }
 
-/** A file where a directory belongs is told now, not after the first epoch. */
+/**
+ * A file where a directory belongs, or a place where nothing can be made, is told now, not after the first epoch. The
+ * outermost missing directory is made and taken away again: mkdir with `recursive` never returns below /proc.
+ */
 function checkIsDirectory(path: string): void {
+  let missing: string | null = null;
   for (let part = path; ; part = dirname(part)) {
-    if (existsSync(part)) {
-      try {
-        readdirSync(part);
-        return;
-      } catch (cause) {
-        throw new LockstepError(
-          'LOCKSTEP_USAGE',
-          `--out ${path}: ${part} is not a directory that can be read`,
-          { cause },
-        );
-      }
-    }
+    if (existsSync(part)) break;
+    missing = part;
     if (dirname(part) === part) return;
+  }
+  const existing = missing === null ? path : dirname(missing);
+  try {
+    readdirSync(existing);
+  } catch (cause) {
+    const told = `--out ${path}: ${existing} is not a directory that can be read`;
+    throw new LockstepError('LOCKSTEP_USAGE', told, { cause });
+  }
+  try {
+    if (missing === null) {
+      accessSync(path, constants.W_OK);
+      return;
+    }
+    mkdirSync(missing);
+    rmdirSync(missing);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    // Another run has just made it, or has already put something into it.
+    if (code === 'EEXIST' || code === 'ENOTEMPTY') return;
+    const told = `--out ${path}: cannot be written to (${code}); name another place with --out`;
+    throw new LockstepError('LOCKSTEP_FILE_SYSTEM', told, { cause });
   }
 }

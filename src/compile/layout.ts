@@ -53,7 +53,8 @@ export function bucketsOf(tensors: readonly TensorLayout[], size: number, bucket
 /** The most rows that shards firstShard .. endShard-1 have in any batch of up to `batch` samples. */
 export function rowsMaxOf({ shards, firstShard, endShard }: Assignment, batch: number): number {
   let most = 0;
-  for (let samples = 1; samples <= batch; samples += 1) {
+  // S samples more give each shard one more row, so the last S sizes have the most.
+  for (let samples = Math.max(1, batch - shards + 1); samples <= batch; samples += 1) {
     const rows = shardStart(endShard, samples, shards) - shardStart(firstShard, samples, shards);
     if (rows > most) most = rows;
   }

@@ -50,6 +50,7 @@ beforeAll(() => {
   write('key.json', config({ lerningRate: 1 }));
   write('optimizer.json', config({ optimizer: { type: 'adan', learningRate: 0.1 } }));
   write('batch.json', config({ batch: 0 }));
+  mkdirSync(join(directory.path, 'folder.json'));
   write('shape.json', config(layers({ type: 'dense', units: 10 })));
   write('units.json', config(layers({ type: 'flatten' }, { type: 'dense', units: 7 })));
   write(
@@ -218,6 +219,24 @@ const cases: readonly Case[] = [
     args: train('tiny.json', '--out', 'tiny.json'),
     exitCode: 2,
     says: 'error: --out tiny.json: tiny.json is not a directory that can be read',
+  },
+  {
+    what: 'an --out where nothing can be made',
+    args: train('tiny.json', '--out', '/dev/null/run'),
+    exitCode: 2,
+    says: 'error: --out /dev/null/run: /dev/null is not a directory that can be read',
+  },
+  {
+    what: 'an --out in a file system that takes no directories',
+    args: train('tiny.json', '--out', '/proc/run/a'),
+    exitCode: 1,
+    says: /^error: --out \/proc\/run\/a: cannot be written to \(E[A-Z]+\); name another place with --out$/,
+  },
+  {
+    what: 'a directory for a config',
+    args: train('folder.json'),
+    exitCode: 2,
+    says: 'error: folder.json: cannot read the config: it is a directory',
   },
   {
     what: 'nothing to resume',

@@ -25,7 +25,8 @@ export function startCommand(context: Context): Command {
     .action(async (options: StartOptions) => {
       const config = join(packageRoot(), 'examples', 'digits-cnn.json');
       const { out, result } = await train(context, config, options);
-      if (!options.json && !result.stopped) context.stdout.write(`\n${nextCommands(out).join('\n')}\n`);
+      if (!options.json && result?.stopped === false)
+        context.stdout.write(`\n${nextCommands(out).join('\n')}\n`);
     });
 }
 

@@ -26,7 +26,8 @@ export interface TrainCommandOptions extends OverrideOptions, KeepOptions {
 }
 
 export interface TrainOutcome {
-  readonly result: RunResult;
+  /** Null where a signal came before the first step. */
+  readonly result: RunResult | null;
   readonly out: string;
 }
 
