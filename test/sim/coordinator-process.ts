@@ -164,12 +164,7 @@ export class CoordinatorProcess {
         this.#takePiece(effect.piece);
         return;
       case 'end':
-        this.#writing.add((done) => {
-          for (const link of this.#links.values()) link.send({ type: 'done' });
-          this.#over();
-          done();
-          this.simulation.runEnded(effect.step, effect.weightsSha256);
-        });
+        this.#end(effect.step, effect.weightsSha256);
         return;
       case 'fail':
         this.#fail(effect.code, effect.message);
@@ -179,6 +174,15 @@ export class CoordinatorProcess {
       default:
         effect satisfies never;
     }
+  }
+
+  #end(step: number, weightsSha256: string): void {
+    this.#writing.add((done) => {
+      for (const link of this.#links.values()) link.send({ type: 'done' });
+      this.#over();
+      done();
+      this.simulation.runEnded(step, weightsSha256);
+    });
   }
 
   #fail(code: ErrorCode, message: string): void {
