@@ -63,10 +63,6 @@ export class Member {
     return this.#steps?.step ?? 0;
   }
 
-  get lanes(): LanePool | null {
-    return this.#lanes;
-  }
-
   /** Resolves when everything stands and the state is here; rejects when it was given up. */
   async form(): Promise<void> {
     const { membership, network } = this.#options;

@@ -76,10 +76,6 @@ export class Mesh {
     }
   }
 
-  get ranks(): readonly number[] {
-    return [...this.#connections.keys()].sort((a, b) => a - b);
-  }
-
   connection(rank: number): Connection<'peer'> {
     const found = this.#connections.get(rank);
     if (found === undefined) throw new ProtocolError('unexpected', `no connection to rank ${rank}`);

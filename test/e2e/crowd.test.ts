@@ -1,7 +1,7 @@
 // A coordinator in a crowd: a thousand strangers, five hundred handshakes that drip, and a peer with the token that never
 // reads. It stays up, its memory stays bounded, and the honest run ends with the hash of a quiet one.
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -11,14 +11,8 @@ import { encodeMessage } from '../../proto/codec.ts';
 import { limits } from '../../proto/limits.ts';
 import { coordinatorPath, protocolVersion, roleHeader, versionHeader } from '../../proto/version.ts';
 import { chooseBackend, helloOf } from '../../worker/choose-backend.ts';
-import {
-  cleanEnvironment,
-  doneEvent,
-  entry,
-  lockstep,
-  type Outcome,
-  temporaryDirectory,
-} from './command-line.ts';
+import { doneEvent, lockstep, type Outcome, temporaryDirectory } from './command-line.ts';
+import { type CoordinatorProcess, startCoordinatorProcess } from './coordinator-process.ts';
 
 const config = {
   name: 'crowd',
@@ -62,45 +56,12 @@ afterEach(() => {
 });
 afterAll(() => directory.remove());
 
-interface Coordinator {
-  readonly pid: number;
-  readonly port: number;
-  readonly ended: Promise<Outcome>;
-  output(): string;
-}
-
-async function startCoordinator(): Promise<Coordinator> {
-  const args = [
-    'coordinator',
-    'crowd.json',
-    '--listen',
-    '127.0.0.1:0',
-    '--workers',
-    '2',
-    '--out',
-    'run',
-    '--json',
-  ];
-  const child = spawn(process.execPath, [entry, ...args], { cwd, env: { ...cleanEnvironment(), ...env } });
-  children.push(child);
-  let stdout = '';
-  let stderr = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text;
+const startCoordinator = (): Promise<CoordinatorProcess> =>
+  startCoordinatorProcess(['crowd.json', '--workers', '2', '--out', 'run'], {
+    cwd,
+    env,
+    onSpawn: (child) => children.push(child),
   });
-  const ended = new Promise<Outcome>((resolve) => {
-    child.once('close', (exitCode) => resolve({ exitCode, stdout, stderr, seconds: 0 }));
-  });
-  const port = await new Promise<number>((resolve, reject) => {
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      stdout += text;
-      const found = /"url":"ws:\/\/127\.0\.0\.1:(\d+)"/.exec(stdout);
-      if (found) resolve(Number(found[1]));
-    });
-    child.once('close', () => reject(new Error(`the coordinator ended: ${stderr}`)));
-  });
-  return { pid: child.pid!, port, ended, output: () => stdout + stderr };
-}
 
 const startWorker = (port: number): Promise<Outcome> =>
   lockstep(['worker', '--join', `ws://127.0.0.1:${port}`, '--threads', '1'], { cwd, env });
@@ -185,7 +146,8 @@ async function mutePeer(port: number): Promise<void> {
 it.skipIf(!existsSync('/proc/self/status'))(
   'a crowd at the door, and the run takes place all the same',
   async () => {
-    const { pid, port, ended, output } = await startCoordinator();
+    const { child, port, ended, output } = await startCoordinator();
+    const pid = child.pid!;
     const before = memoryOf(pid);
     const first = startWorker(port);
     await mutePeer(port);

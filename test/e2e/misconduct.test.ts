@@ -1,7 +1,7 @@
 // Members with the token that send what they must not: each is named and left out, is not let in again, and the run of the
 // honest worker ends with the hash of a quiet one.
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
@@ -11,14 +11,8 @@ import type { Connection } from '../../proto/transport/connection.ts';
 import { Token } from '../../proto/transport/token.ts';
 import { coordinatorPath } from '../../proto/version.ts';
 import { chooseBackend, helloOf } from '../../worker/choose-backend.ts';
-import {
-  cleanEnvironment,
-  doneEvent,
-  entry,
-  lockstep,
-  type Outcome,
-  temporaryDirectory,
-} from './command-line.ts';
+import { doneEvent, lockstep, temporaryDirectory } from './command-line.ts';
+import { type CoordinatorProcess, startCoordinatorProcess } from './coordinator-process.ts';
 
 const config = {
   name: 'misconduct',
@@ -55,31 +49,13 @@ afterEach(() => {
 });
 afterAll(() => directory.remove());
 
-async function startCoordinator(): Promise<{ readonly port: number; readonly ended: Promise<Outcome> }> {
+function startCoordinator(): Promise<CoordinatorProcess> {
   runs += 1;
-  const args = ['coordinator', 'misconduct.json', '--listen', '127.0.0.1:0', '--workers', '2'];
-  const child = spawn(process.execPath, [entry, ...args, '--out', `run-${runs}`, '--json'], {
+  return startCoordinatorProcess(['misconduct.json', '--workers', '2', '--out', `run-${runs}`], {
     cwd,
-    env: { ...cleanEnvironment(), ...env },
+    env,
+    onSpawn: (child) => children.push(child),
   });
-  children.push(child);
-  let stdout = '';
-  let stderr = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text;
-  });
-  const ended = new Promise<Outcome>((resolve) => {
-    child.once('close', (exitCode) => resolve({ exitCode, stdout, stderr, seconds: 0 }));
-  });
-  const port = await new Promise<number>((resolve, reject) => {
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      stdout += text;
-      const found = /"url":"ws:\/\/127\.0\.0\.1:(\d+)"/.exec(stdout);
-      if (found) resolve(Number(found[1]));
-    });
-    child.once('close', () => reject(new Error(`the coordinator ended: ${stderr}`)));
-  });
-  return { port, ended };
 }
 
 type FromCoordinator = MessageFrom<'coordinator'>;

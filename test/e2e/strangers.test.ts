@@ -1,7 +1,7 @@
 // A coordinator among strangers and mistakes: every one gets one clear line and the right exit code, and the run that it
 // was waiting for takes place all the same.
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -11,14 +11,8 @@ import { encodeMessage } from '../../proto/codec.ts';
 import { limits } from '../../proto/limits.ts';
 import type { Message } from '../../proto/messages.ts';
 import { coordinatorPath, protocolVersion, roleHeader, versionHeader } from '../../proto/version.ts';
-import {
-  cleanEnvironment,
-  doneEvent,
-  entry,
-  lockstep,
-  type Outcome,
-  temporaryDirectory,
-} from './command-line.ts';
+import { doneEvent, lockstep, type Outcome, temporaryDirectory } from './command-line.ts';
+import { type CoordinatorProcess, startCoordinatorProcess } from './coordinator-process.ts';
 
 const config = {
   name: 'small',
@@ -35,40 +29,16 @@ const cwd = directory.path;
 const env = { LOCKSTEP_TOKEN: token };
 let run = 0;
 
-interface Coordinator {
-  readonly child: ChildProcess;
-  readonly port: number;
-  readonly ended: Promise<Outcome>;
-}
-let open: Coordinator[] = [];
+let children: ChildProcess[] = [];
 
 /** Resolves when it listens. */
-async function startCoordinator(workers: number): Promise<Coordinator> {
+function startCoordinator(workers: number): Promise<CoordinatorProcess> {
   run += 1;
-  const args = ['coordinator', 'small.json', '--listen', '127.0.0.1:0', '--workers', `${workers}`];
-  const child = spawn(process.execPath, [entry, ...args, '--out', `run-${run}`, '--json'], {
+  return startCoordinatorProcess(['small.json', '--workers', `${workers}`, '--out', `run-${run}`], {
     cwd,
-    env: { ...cleanEnvironment(), ...env },
+    env,
+    onSpawn: (child) => children.push(child),
   });
-  let stdout = '';
-  let stderr = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text;
-  });
-  const port = new Promise<number>((resolve, reject) => {
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      stdout += text;
-      const found = /"url":"ws:\/\/127\.0\.0\.1:(\d+)"/.exec(stdout);
-      if (found) resolve(Number(found[1]));
-    });
-    child.once('close', () => reject(new Error(`the coordinator ended: ${stderr}`)));
-  });
-  const ended = new Promise<Outcome>((resolve) => {
-    child.once('close', (exitCode) => resolve({ exitCode, stdout, stderr, seconds: 0 }));
-  });
-  const coordinator = { child, port: await port, ended };
-  open.push(coordinator);
-  return coordinator;
 }
 
 const worker = (port: number, args: readonly string[] = [], extra: Readonly<Record<string, string>> = env) =>
@@ -118,8 +88,8 @@ const hello: Message = {
 
 beforeAll(() => writeFileSync(join(cwd, 'small.json'), JSON.stringify(config)));
 afterEach(() => {
-  for (const { child } of open) child.kill('SIGKILL');
-  open = [];
+  for (const child of children) child.kill('SIGKILL');
+  children = [];
 });
 afterAll(() => directory.remove());
 

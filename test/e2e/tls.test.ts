@@ -1,7 +1,7 @@
 // A cluster over TLS, end to end: the same weights as without, client certificates where they are asked for, and one clear
 // line for each way in which it can be set up wrongly.
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
@@ -11,14 +11,8 @@ import {
   makeCertificate,
   missingOpenssl,
 } from '../support/certificates.ts';
-import {
-  cleanEnvironment,
-  doneEvent,
-  entry,
-  lockstep,
-  type Outcome,
-  temporaryDirectory,
-} from './command-line.ts';
+import { doneEvent, lockstep, type Outcome, temporaryDirectory } from './command-line.ts';
+import { type CoordinatorProcess, startCoordinatorProcess } from './coordinator-process.ts';
 
 const config = {
   name: 'tls',
@@ -64,44 +58,14 @@ afterEach(() => {
 });
 afterAll(() => directory.remove());
 
-interface Coordinator {
-  readonly url: string;
-  readonly port: number;
-  readonly ended: Promise<Outcome>;
-}
-
 /** Resolves when it listens. */
-async function coordinator(more: readonly string[]): Promise<Coordinator> {
+function coordinator(more: readonly string[]): Promise<CoordinatorProcess> {
   runs += 1;
-  const args = [
-    'coordinator',
-    'tls.json',
-    '--listen',
-    '127.0.0.1:0',
-    '--out',
-    `run-${runs}`,
-    '--json',
-    ...more,
-  ];
-  const child = spawn(process.execPath, [entry, ...args], { cwd, env: { ...cleanEnvironment(), ...env } });
-  children.push(child);
-  let stdout = '';
-  let stderr = '';
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    stderr += text;
+  return startCoordinatorProcess(['tls.json', '--out', `run-${runs}`, ...more], {
+    cwd,
+    env,
+    onSpawn: (child) => children.push(child),
   });
-  const ended = new Promise<Outcome>((resolve) => {
-    child.once('close', (exitCode) => resolve({ exitCode, stdout, stderr, seconds: 0 }));
-  });
-  const url = await new Promise<string>((resolve, reject) => {
-    child.stdout.setEncoding('utf8').on('data', (text: string) => {
-      stdout += text;
-      const found = /"url":"([^"]+)"/.exec(stdout);
-      if (found) resolve(found[1]!);
-    });
-    child.once('close', () => reject(new Error(`the coordinator ended: ${stderr}`)));
-  });
-  return { url, port: Number(new URL(url).port), ended };
 }
 
 const worker = (url: string, more: readonly string[] = []): Promise<Outcome> =>
