@@ -15,8 +15,6 @@ export interface ReportFacts {
   readonly testSamples: number;
   readonly learningRate: LearningRate;
   readonly cadence: Cadence;
-  /** Is the gradient's norm computed? */
-  readonly hasGradientNorm: boolean;
 }
 
 /** Aligned float32 of a message's unaligned bytes. */
@@ -34,7 +32,7 @@ export function stepEvent(report: MessageOf<'report'>, facts: ReportFacts): Step
     loss: metrics.loss!,
     metrics,
     learningRate: learningRateAt(facts.learningRate, report.step),
-    gradientNorm: facts.hasGradientNorm ? report.gradientNorm : null,
+    gradientNorm: report.gradientNorm,
     samplesPerSecond: report.seconds > 0 ? (to - from) / report.seconds : 0,
   };
 }

@@ -66,7 +66,6 @@ export function planRun(options: {
       testSamples: dataset.test.samples,
       learningRate: config.optimizer.learningRate,
       cadence,
-      hasGradientNorm: config.clipNorm !== undefined,
     },
   };
 }

@@ -48,7 +48,7 @@ export type Item =
   | { readonly kind: 'exchange'; readonly exchange: number; readonly region: Reference }
   /** The segment ends. */
   | { readonly kind: 'cut' }
-  /** What follows runs only where the own losses, and the gradient's norm where it is computed, are finite. */
+  /** What follows runs only where the own losses, and the gradient's norm, are finite. */
   | { readonly kind: 'guard' }
   | { readonly kind: 'barrier' };
 

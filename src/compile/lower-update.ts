@@ -1,4 +1,4 @@
-// Lowering of the update: norm of the gradient and clipping, then the optimizer's kernel over runs of equal settings.
+// Lowering of the update: norm of the gradient, clipping where it is wanted, then the optimizer's kernel over runs of equal settings.
 
 import type { TensorLayout } from '../engine/contract.ts';
 import type { TensorDeclaration } from '../ir/graph.ts';
@@ -19,17 +19,16 @@ export interface UpdateInput {
 export function lowerUpdate(input: UpdateInput): Item[] {
   const { flatSize, optimizer, clipNorm, state } = input;
   const items: Item[] = [];
-  let clip: Reference | null = null;
-  if (clipNorm !== undefined) {
-    const count = Math.ceil(flatSize / normBlockSize);
-    const blocks = whole(transient('norm.blocks', count));
-    clip = whole(transient('clip', 2));
-    items.push(
-      call('squareSums', { blocks, x: part(state.gradient, 0, flatSize, 'gradient'), count: flatSize }),
-    );
-    items.push(call('clipFactor', { clip, blocks, count, maximum: clipNorm }));
-    items.push({ kind: 'guard' });
-  }
+  const count = Math.ceil(flatSize / normBlockSize);
+  const blocks = whole(transient('norm.blocks', count));
+  const norm = whole(transient('clip', 2));
+  // A gradient that is not clipped has its norm taken all the same: what is not finite is never applied.
+  items.push(
+    call('squareSums', { blocks, x: part(state.gradient, 0, flatSize, 'gradient'), count: flatSize }),
+    call('clipFactor', { clip: norm, blocks, count, maximum: clipNorm ?? Number.POSITIVE_INFINITY }),
+    { kind: 'guard' },
+  );
+  const clip: Reference | null = clipNorm === undefined ? null : norm;
   const { kernel, scalars } = updateCall(optimizer);
   const { slots } = optimizerTable[optimizer.type];
   for (const { from, to, label, decay, decoupled } of runsOf(input)) {

@@ -43,7 +43,7 @@ export interface Stretch {
   readonly from: number;
   readonly to: number;
   readonly event: ProgramEvent | null;
-  /** To be run only where the own shards' losses, and the gradient's norm where it is computed, are finite: the update. */
+  /** To be run only where the own shards' losses, and the gradient's norm, are finite: the update. */
   readonly guarded: boolean;
 }
 

@@ -60,8 +60,8 @@ export interface StepEvent {
   readonly loss: number;
   readonly metrics: Metrics;
   readonly learningRate: number;
-  /** Before clipping; null where the run does not compute it. */
-  readonly gradientNorm: number | null;
+  /** Before clipping. */
+  readonly gradientNorm: number;
   readonly samplesPerSecond: number;
 }
 

@@ -53,7 +53,7 @@ export class Lane {
   }
 
   /** Runs a segment; `onEvent` is called in order, while other lanes may already be further on. Returns whether every
-      stretch ran: guarded ones do only where the own losses, and the gradient's norm where it is computed, are finite. */
+      stretch ran: guarded ones do only where the own losses, and the gradient's norm, are finite. */
   run({ segment, table, gather }: SegmentRun, onEvent: (event: ProgramEvent) => void): boolean {
     if (gather) this.gather(gather, table);
     for (const { from, to, event, guarded } of segment.stretches) {

@@ -124,7 +124,7 @@ export class EngineMemory {
     return Float32Array.from(this.arena.floats.subarray(from, from + size));
   }
 
-  /** Global norm of the step's mean gradient before clipping; 0 where the config does not clip. */
+  /** Global norm of the step's mean gradient, before clipping. */
   gradientNorm(slot: number): number {
     return this.arena.floats[this.tableAt(slot) + this.#layout.results]!;
   }
