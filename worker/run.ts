@@ -25,6 +25,8 @@ export interface JoinOptions {
   readonly backend: BackendName | undefined;
   /** Where other workers reach this one. */
   readonly listen: { readonly host: string; readonly port: number };
+  /** The address they are told, where it is another one (behind NAT, in a container); port 0: the one listened at. */
+  readonly advertise?: { readonly host: string; readonly port: number } | undefined;
   readonly insecure: boolean;
   /** With cert and key the worker's own listener speaks TLS too, and so must those of all its peers. */
   readonly tls?: TlsIdentity | undefined;
@@ -47,9 +49,14 @@ function newWorkerId(): string {
   return `${host}-${randomBytes(3).toString('hex')}`;
 }
 
-/** Any address is no address: peers then use the one the coordinator sees. */
-function announcedHost(host: string): string {
-  return host === '0.0.0.0' || host === '::' || host === '[::]' ? '' : host;
+/** What the hello tells. Any address is no address: peers then use the one the coordinator sees. */
+function announced(
+  { listen, advertise }: JoinOptions,
+  listenerPort: number,
+): { readonly peerHost: string; readonly peerPort: number } {
+  if (advertise !== undefined) return { peerHost: advertise.host, peerPort: advertise.port || listenerPort };
+  const isAny = ['0.0.0.0', '::', '[::]'].includes(listen.host);
+  return { peerHost: isAny ? '' : listen.host, peerPort: listenerPort };
 }
 
 /** The coordinator's address, and what opens it. */
@@ -68,7 +75,7 @@ export async function joinRun(options: JoinOptions): Promise<JoinResult> {
   const listener = await PeerListener.open({ ...listen, token, insecure, tls });
   try {
     const workerId = newWorkerId();
-    const peer = { peerHost: announcedHost(listen.host), peerPort: listener.port };
+    const peer = announced(options, listener.port);
     const session = new WorkerSession({
       link: await dial(door),
       redial: (ending) => {

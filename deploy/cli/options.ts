@@ -2,6 +2,7 @@
 // commander in one line; relations between options are in check-run.ts.
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { limits } from '../../proto/limits.ts';
 import type { BackendName } from '../../src/kernels/backend.ts';
 import type { Address } from './run-api.ts';
 
@@ -27,6 +28,18 @@ export function address(text: string): Address {
     throw new InvalidArgumentError('It must be HOST:PORT, for example 127.0.0.1:7070.');
   }
   return { host: match[1] ?? match[2] ?? '', port };
+}
+
+/** As `address`, for others to dial: one machine's, and not the one that stands for all of them. */
+export function dialledAddress(text: string): Address {
+  const { host, port } = address(text);
+  if (host === '0.0.0.0' || /^[0:]+$/.test(host)) {
+    throw new InvalidArgumentError('It must be an address that the other workers can dial, not that of any.');
+  }
+  if (host.length > limits.hostCharsMax) {
+    throw new InvalidArgumentError(`Its host must have at most ${limits.hostCharsMax} characters.`);
+  }
+  return { host, port };
 }
 
 /** ws://HOST:PORT or wss://HOST:PORT; http(s) and a bare HOST:PORT are understood. */

@@ -57,6 +57,8 @@ export interface WorkerOptions {
   readonly backend: BackendName | undefined;
   /** Where other workers reach this one. */
   readonly listen: Address;
+  /** The address they are told in place of it; port 0: the one listened at. */
+  readonly advertise?: Address | undefined;
   readonly tls?: TlsIdentity | undefined;
   readonly insecure: boolean;
   readonly signal: StopSignal;

@@ -263,6 +263,14 @@ const cases: readonly Case[] = [
     says: /^error: option '--listen <host:port>' argument 'here:there' is invalid\. It must be HOST:PORT/,
   },
   {
+    what: 'an address of a worker that nobody can dial',
+    args: ['worker', '--join', '127.0.0.1:1', '--advertise', '0.0.0.0:7071'],
+    exitCode: 2,
+    says:
+      "error: option '--advertise <host:port>' argument '0.0.0.0:7071' is invalid. " +
+      'It must be an address that the other workers can dial, not that of any.',
+  },
+  {
     what: 'an empty token file',
     args: ['worker', '--join', '127.0.0.1:1', '--token-file', 'empty-token'],
     exitCode: 2,

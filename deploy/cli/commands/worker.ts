@@ -10,6 +10,7 @@ import { readToken } from '../load-run.ts';
 import {
   address,
   backendOption,
+  dialledAddress,
   insecureOption,
   joinUrl,
   threadsOption,
@@ -23,6 +24,7 @@ import { addTlsOptions, readTls, type TlsOptions } from '../tls-files.ts';
 interface WorkerCommandOptions extends TlsOptions {
   readonly join: string;
   readonly listen: Address;
+  readonly advertise?: Address;
   readonly threads?: number;
   readonly backend?: BackendName;
   readonly tokenFile?: string;
@@ -33,6 +35,7 @@ const defaultListen: Address = { host: '127.0.0.1', port: 0 };
 const examples = `
 Examples:
   $ lockstep worker --join ws://127.0.0.1:7070 --token-file runs/a/token
+  $ lockstep worker --join ws://10.0.0.1:7070 --listen 0.0.0.0:7071 --advertise 192.0.2.8:30071 --insecure
   $ LOCKSTEP_TOKEN=... lockstep worker --join wss://10.0.0.1:7070 --listen 10.0.0.2:7071 --tls-ca ca.pem --tls-cert cert.pem --tls-key key.pem`;
 
 export function workerCommand(context: Context): Command {
@@ -53,6 +56,12 @@ export function workerCommand(context: Context): Command {
       )
         .argParser(address)
         .default(defaultListen, '127.0.0.1:0'),
+    )
+    .addOption(
+      new Option(
+        '--advertise <host:port>',
+        'address the other workers are told, where it is not the one listened at: behind NAT, in a container',
+      ).argParser(dialledAddress),
     )
     .addOption(threadsOption('the cores'))
     .addOption(backendOption())
@@ -83,6 +92,7 @@ async function work(context: Context, options: WorkerCommandOptions): Promise<vo
     threads: options.threads ?? context.cores,
     backend: options.backend,
     listen: options.listen,
+    advertise: options.advertise,
     tls,
     insecure,
     signal: signal ?? neverStopped,

@@ -2,7 +2,7 @@
 
 import { InvalidArgumentError } from 'commander';
 import { describe, expect, it } from 'vitest';
-import { address, integer, joinUrl } from '../../../../deploy/cli/options.ts';
+import { address, dialledAddress, integer, joinUrl } from '../../../../deploy/cli/options.ts';
 
 describe('integer', () => {
   it.each([
@@ -29,6 +29,21 @@ describe('address', () => {
   it.each(['', ':7070', '1.2.3.4:70000', 'ws://a:1', 'a:b', '::1:7070'])('refuses %j', (text) => {
     expect(() => address(text)).toThrow(InvalidArgumentError);
   });
+});
+
+describe('dialledAddress', () => {
+  it.each([
+    ['192.0.2.8:30071', { host: '192.0.2.8', port: 30_071 }],
+    ['node-3', { host: 'node-3', port: 0 }],
+    ['[2001:db8::7]:1', { host: '2001:db8::7', port: 1 }],
+  ])('takes %s', (text, value) => expect(dialledAddress(text)).toEqual(value));
+
+  it.each(['', '0.0.0.0:7071', '[::]:7071', '[0:0::0]:1', `${'a'.repeat(256)}:1`, 'ws://a:1'])(
+    'refuses %j',
+    (text) => {
+      expect(() => dialledAddress(text)).toThrow(InvalidArgumentError);
+    },
+  );
 });
 
 describe('joinUrl', () => {
