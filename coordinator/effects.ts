@@ -17,6 +17,8 @@ export type CoordinatorEvent =
       readonly why: string;
       readonly misconduct?: boolean;
     }
+  /** It sent what it must not, which showed outside of the machine. */
+  | { readonly is: 'misconduct'; readonly connection: ConnectionId; readonly what: string }
   | { readonly is: 'stop' }
   /** Nothing is waited for any longer: the workers that are here will do. */
   | { readonly is: 'gathered' }

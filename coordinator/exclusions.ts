@@ -3,13 +3,22 @@
 
 import type { Refusal } from './admission.ts';
 
+/** A worker that the others could not go on with is let in again after this long, in milliseconds; after each further
+    time twice as long, up to the most. */
+const exclusionMs = { first: 5_000, most: 300_000 } as const;
+
 export class Exclusions {
   readonly #unreachable = new Set<string>();
+  /** How often each was excluded. */
+  readonly #times = new Map<string, number>();
   readonly #quarantined = new Map<string, string>();
 
-  /** Until readmit(). */
-  exclude(workerId: string): void {
+  /** Until readmit(), which is due after as many milliseconds as it returns. */
+  exclude(workerId: string): number {
     this.#unreachable.add(workerId);
+    const times = this.#times.get(workerId) ?? 0;
+    this.#times.set(workerId, times + 1);
+    return Math.min(exclusionMs.most, exclusionMs.first * 2 ** times);
   }
 
   readmit(workerId: string): void {

@@ -4,44 +4,31 @@
 
 import { type ErrorCode, errorCodes } from '../src/errors.ts';
 import { refusalOf } from './admission.ts';
-import type {
-  ConnectionId,
-  CoordinatorEffect,
-  CoordinatorEvent,
-  FromWorker,
-  Timer,
-  ToWorker,
-} from './effects.ts';
-import { Exclusions } from './exclusions.ts';
-import { alignmentOf, memberList } from './membership.ts';
-import { MemberResults, weightsDifference } from './results.ts';
-import { exclusionMs, Suspicions, suspicionMs } from './suspicion.ts';
-import { type Hello, newWorker, type RunFacts, type Worker } from './worker-record.ts';
+import { Blame } from './blame.ts';
+import type { CoordinatorEffect, CoordinatorEvent, FromWorker, Timer, ToWorker } from './effects.ts';
+import { alignmentOf, formation } from './membership.ts';
+import { Progress } from './progress.ts';
+import { weightsDifference } from './results.ts';
+import { Roster } from './roster.ts';
+import { suspicionMs } from './suspicion.ts';
+import type { Hello, RunFacts, Worker } from './worker-record.ts';
 
 type Phase = 'gathering' | 'aligning' | 'running' | 'paused' | 'over';
 
 export class CoordinatorMachine {
   readonly #facts: RunFacts;
-  readonly #workers = new Map<ConnectionId, Worker>();
+  readonly #roster = new Roster();
   #phase: Phase = 'gathering';
   #generation: number;
   #members: Worker[] = [];
   #stopRequested = false;
-  #checkpointStep: number | null;
-  /** Steps that were told: what is computed again is not told again. */
-  #reported = 0;
-  #evaluated = 0;
-  readonly #suspicions = new Suspicions();
-  readonly #exclusions = new Exclusions();
-  #results: MemberResults;
+  readonly #progress: Progress;
+  readonly #blame = new Blame();
 
   constructor(facts: RunFacts) {
     this.#facts = facts;
-    this.#results = new MemberResults(facts, 0);
+    this.#progress = new Progress(facts);
     this.#generation = facts.generation;
-    this.#checkpointStep = facts.checkpointStep;
-    this.#reported = facts.checkpointStep ?? 0;
-    this.#evaluated = facts.checkpointStep ?? 0;
   }
 
   get phase(): Phase {
@@ -56,14 +43,18 @@ export class CoordinatorMachine {
     if (this.#phase === 'over') return [];
     switch (event.is) {
       case 'connected':
-        this.#workers.set(event.connection, newWorker(event.connection, event.address));
+        this.#roster.connected(event.connection, event.address);
         return [];
       case 'message': {
-        const worker = this.#workers.get(event.connection);
+        const worker = this.#roster.at(event.connection);
         return worker === undefined ? [] : this.#message(worker, event.message);
       }
       case 'closed':
         return this.#closed(event);
+      case 'misconduct': {
+        const worker = this.#roster.at(event.connection);
+        return worker === undefined ? [] : this.#misconduct([worker], event.what);
+      }
       case 'stop':
         return this.#stop();
       case 'gathered':
@@ -73,7 +64,7 @@ export class CoordinatorMachine {
       case 'timer':
         return this.#timer(event.timer);
       case 'checkpointed':
-        this.#checkpointStep = Math.max(event.step, this.#checkpointStep ?? 0);
+        this.#progress.checkpointed(event.step);
         return [];
       case 'failed':
         return this.#becomeFailed(event.code, event.message);
@@ -121,7 +112,7 @@ export class CoordinatorMachine {
     worker: Worker,
     message: Extract<
       FromWorker,
-      { type: 'standing' | 'suspect' | 'report' | 'evaluation' | 'statePiece' | 'finished' }
+      { type: 'standing' | 'suspect' | 'accuse' | 'report' | 'evaluation' | 'statePiece' | 'finished' }
     >,
   ): CoordinatorEffect[] {
     switch (message.type) {
@@ -129,6 +120,8 @@ export class CoordinatorMachine {
         return this.#standing(worker, message.hasState ? message.step : null);
       case 'suspect':
         return this.#suspect(worker, message.rank, message.why);
+      case 'accuse':
+        return this.#accuse(worker, message);
       case 'report':
         return this.#report(worker, message);
       case 'evaluation':
@@ -151,10 +144,10 @@ export class CoordinatorMachine {
         `a worker knows of generation ${hello.generation}, but this coordinator only of ${this.#generation}: another has taken the run over`,
       );
     }
-    const first = [...this.#workers.values()].find((other) => other.hello !== null)?.hello ?? null;
-    const refusal = refusalOf(hello, facts, first) ?? this.#exclusions.refusalOf(hello.workerId);
+    const refusal =
+      refusalOf(hello, facts, this.#roster.firstHello()) ?? this.#blame.exclusions.refusalOf(hello.workerId);
     if (refusal !== null) return this.#refuse(worker, refusal.code, refusal.message);
-    const twin = [...this.#workers.values()].find((other) => other.hello?.workerId === hello.workerId);
+    const twin = this.#roster.called(hello.workerId);
     // Its old connection broke one way, or is about to be told so: the newer one counts.
     const dropped: CoordinatorEffect[] =
       twin === undefined
@@ -164,15 +157,8 @@ export class CoordinatorMachine {
     return [...dropped, { do: 'welcome', connection: worker.connection, workerId: hello.workerId }];
   }
 
-  /** Who can be a member: a last one that wants to leave stays until another has its state. */
   #present(): Worker[] {
-    return [...this.#workers.values()].filter(
-      (worker) => worker.hasData && (!worker.leaving || this.#members.includes(worker)),
-    );
-  }
-
-  #nobodyStays(): boolean {
-    return [...this.#workers.values()].every(({ hasData, leaving }) => !hasData || leaving);
+    return this.#roster.present(this.#members);
   }
 
   /** The worker has the data set: generation 0 is the time before any membership. */
@@ -199,7 +185,7 @@ export class CoordinatorMachine {
   /** The one mechanism: whoever is here forms the next generation. */
   #reform(reason: string): CoordinatorEffect[] {
     const members = this.#present();
-    this.#suspicions.clear();
+    this.#blame.formed();
     const tooFew = members.length < Math.max(1, this.#facts.workersMin);
     return tooFew ? this.#becomePaused(members.length, reason) : this.#becomeAligning(members, reason);
   }
@@ -217,62 +203,41 @@ export class CoordinatorMachine {
   }
 
   #becomeAligning(members: Worker[], reason: string): CoordinatorEffect[] {
-    const { shards, endStep } = this.#facts;
     this.#phase = 'aligning';
     this.#generation += 1;
     this.#members = members;
-    this.#results = new MemberResults(this.#facts, members.length);
-    const generation = this.#generation;
-    const list = memberList(members, shards);
+    this.#progress.formed(members.length);
     for (const member of members) {
       member.standing = undefined;
       member.ready = false;
       member.finished = null;
     }
-    const { backend, variant, fingerprint } = members[0]!.hello!;
-    const summary = members.map(({ hello }) => ({ workerId: hello!.workerId, threads: hello!.threads }));
-    const message = { type: 'membership', generation, members: list, endStep } as const;
-    return [
-      { do: 'journal', generation, workerIds: list.map(({ workerId }) => workerId) },
-      { do: 'formed', generation, members: summary, backend, variant, fingerprint, reason },
-      ...members.map(
-        ({ connection }, rank) => ({ do: 'send', connection, message: { ...message, rank } }) as const,
-      ),
-    ];
+    return formation(this.#generation, members, this.#facts, reason);
   }
 
-  #standing(worker: Worker, step: number | null): CoordinatorEffect[] {
+  #standing(worker: Worker, has: number | null): CoordinatorEffect[] {
     if (this.#phase !== 'aligning') return [];
-    worker.standing = step;
+    worker.standing = has;
     if (this.#members.some(({ standing }) => standing === undefined)) return [];
     const standings = this.#members.map(({ standing }, rank) => ({ rank, step: standing! }));
-    const { step: newest, origin, source, behind, reason } = alignmentOf(standings, this.#checkpointStep);
+    const { reason, behind, ...where } = alignmentOf(standings, this.#progress.checkpointStep);
+    const { step, origin } = where;
     const generation = this.#generation;
-    const evaluate = this.#facts.evaluateAfter(newest) && this.#evaluated < newest;
-    const snapshot = this.#facts.checkpointAfter(newest) && (this.#checkpointStep ?? 0) < newest;
     const message = {
       type: 'align',
       generation,
-      step: newest,
-      origin,
-      source,
+      ...where,
       behind: [...behind],
-      evaluate,
-      snapshot,
+      ...this.#progress.owedAfter(step),
+      verify: this.#blame.verifies(step + 1, generation),
     } as const;
     return [
-      { do: 'aligned', step: newest, reason },
+      { do: 'aligned', step, reason },
       ...this.#toMembers(message),
-      ...(origin === 'checkpoint'
-        ? behind.map(
-            (rank): CoordinatorEffect => ({
-              do: 'sendState',
-              connection: this.#members[rank]!.connection,
-              generation,
-              step: newest,
-            }),
-          )
-        : []),
+      ...(origin !== 'checkpoint' ? [] : behind).map((rank): CoordinatorEffect => {
+        const { connection } = this.#members[rank]!;
+        return { do: 'sendState', connection, generation, step };
+      }),
     ];
   }
 
@@ -299,26 +264,22 @@ export class CoordinatorMachine {
 
   /** Rank 0 speaks for all; the sums of every shard are there. */
   #report(worker: Worker, report: Extract<FromWorker, { type: 'report' }>): CoordinatorEffect[] {
-    if (this.#members[0] !== worker || report.step <= this.#reported) return [];
-    const problem = this.#results.problemOfReport(report);
-    if (problem !== null) return this.#misconduct(worker, problem);
-    this.#reported = report.step;
-    return [{ do: 'stepReport', report }];
+    if (this.#members[0] !== worker) return [];
+    const judged = this.#progress.report(report);
+    if ('problem' in judged) return this.#misconduct([worker], judged.problem);
+    return judged.news === null ? [] : [{ do: 'stepReport', report: judged.news }];
   }
 
   #evaluation(worker: Worker, part: Extract<FromWorker, { type: 'evaluation' }>): CoordinatorEffect[] {
-    const problem = this.#results.problemOfPart(this.#members.indexOf(worker), part);
-    if (problem !== null) return this.#misconduct(worker, problem);
-    const parts = this.#results.add(this.#members.indexOf(worker), part);
-    if (parts === null || part.step <= this.#evaluated) return [];
-    this.#evaluated = part.step;
-    return [{ do: 'evaluation', step: part.step, parts }];
+    const judged = this.#progress.evaluation(this.#members.indexOf(worker), part);
+    if ('problem' in judged) return this.#misconduct([worker], judged.problem);
+    return judged.news === null ? [] : [{ do: 'evaluation', step: part.step, parts: judged.news }];
   }
 
-  /** It says what cannot be: the run goes on without it, and it is not let in again. */
-  #misconduct(worker: Worker, what: string): CoordinatorEffect[] {
-    this.#exclusions.quarantine(worker.hello!.workerId, what);
-    return [{ do: 'close', connection: worker.connection }, ...this.#lost(worker, what)];
+  /** They say what cannot be: the run goes on without them, and they are not let in again. */
+  #misconduct(workers: readonly Worker[], what: string): CoordinatorEffect[] {
+    for (const { hello } of workers) this.#blame.exclusions.quarantine(hello!.workerId, what);
+    return this.#leftOut(workers, what);
   }
 
   #finished(worker: Worker, message: Extract<FromWorker, { type: 'finished' }>): CoordinatorEffect[] {
@@ -347,7 +308,7 @@ export class CoordinatorMachine {
   #leave(worker: Worker): CoordinatorEffect[] {
     worker.leaving = true;
     const isMember = this.#members.includes(worker);
-    if (isMember && this.#nobodyStays()) {
+    if (isMember && this.#roster.nobodyStays()) {
       return this.#phase === 'running' ? this.#toMembers({ type: 'stop', generation: this.#generation }) : [];
     }
     const effects = this.#release(worker);
@@ -355,14 +316,14 @@ export class CoordinatorMachine {
   }
 
   #release(worker: Worker): CoordinatorEffect[] {
-    this.#workers.delete(worker.connection);
+    this.#roster.remove(worker);
     return [{ do: 'send', connection: worker.connection, message: { type: 'released' } }];
   }
 
   #suspect(by: Worker, rank: number, why: string): CoordinatorEffect[] {
     const suspected = this.#members[rank];
     if (suspected === undefined || suspected === by) return [];
-    const isFirst = this.#suspicions.add(this.#members.indexOf(by), rank);
+    const isFirst = this.#blame.suspicions.add(this.#members.indexOf(by), rank, why);
     const message = `worker ${by.hello!.workerId} cannot reach worker ${suspected.hello!.workerId}: ${why}`;
     const timer = { kind: 'suspicion', generation: this.#generation } as const;
     return [
@@ -371,55 +332,87 @@ export class CoordinatorMachine {
     ];
   }
 
+  /** What came from others cannot be right. Where it is not known from whom, the step is computed again and looked at. */
+  #accuse(by: Worker, { ranks, step, what }: Extract<FromWorker, { type: 'accuse' }>): CoordinatorEffect[] {
+    const accused = ranks
+      .map((rank) => this.#members[rank])
+      .filter((worker): worker is Worker => worker !== undefined && worker !== by);
+    if (accused.length > 0) {
+      return this.#misconduct(accused, `worker ${by.hello!.workerId} got from it ${what}`.slice(0, 1_000));
+    }
+    if (this.#blame.doubts(step, this.#generation) === 'notFinite') {
+      return this.#becomeFailed('LOCKSTEP_NOT_FINITE', `step ${step} is not finite: ${what}`, { step });
+    }
+    return this.#reform(
+      `step ${step} is computed again, and what the workers send each other is looked at: ${what}`,
+    );
+  }
+
   #timer(timer: Timer): CoordinatorEffect[] {
     if (timer.kind === 'exclusion') {
-      this.#exclusions.readmit(timer.workerId);
+      this.#blame.exclusions.readmit(timer.workerId);
       return [];
     }
     if (timer.generation !== this.#generation) return [];
-    const rank = this.#suspicions.verdict();
-    const worker = rank === null ? undefined : this.#members[rank];
-    if (worker === undefined) return [];
+    const verdict = this.#blame.suspicions.verdict();
+    const worker = verdict === null ? undefined : this.#members[verdict.rank];
+    if (verdict === null || worker === undefined) return [];
     const { workerId } = worker.hello!;
-    this.#exclusions.exclude(workerId);
+    const ms = this.#blame.exclusions.exclude(workerId);
     return [
-      { do: 'setTimer', timer: { kind: 'exclusion', workerId }, ms: exclusionMs },
-      { do: 'close', connection: worker.connection },
-      ...this.#lost(worker, 'the others cannot reach it'),
+      { do: 'setTimer', timer: { kind: 'exclusion', workerId }, ms },
+      ...this.#leftOut([worker], `the others cannot go on with it: ${verdict.why}`),
     ];
   }
 
   #closed({ connection, why, misconduct }: CoordinatorEvent & { is: 'closed' }): CoordinatorEffect[] {
-    const worker = this.#workers.get(connection);
+    const worker = this.#roster.at(connection);
     if (worker === undefined) return [];
     const isBad = misconduct === true && worker.hello !== null;
-    return isBad ? this.#misconduct(worker, why) : this.#lost(worker, why);
+    return isBad ? this.#misconduct([worker], why) : this.#lost(worker, why);
   }
 
   #lost(worker: Worker, why: string): CoordinatorEffect[] {
-    this.#workers.delete(worker.connection);
-    if (worker.hello === null) return [];
-    const reason = `worker ${worker.hello.workerId} is gone: ${why}`;
-    if (!this.#members.includes(worker)) return [{ do: 'notice', message: reason }];
-    return this.#reform(reason);
+    return this.#gone([worker], why);
   }
 
-  /** What a worker cannot do ends the run where it is the model's or the last worker's trouble; else it is left out. */
+  /** The run goes on without them. */
+  #leftOut(workers: readonly Worker[], why: string): CoordinatorEffect[] {
+    const closed = workers.map(({ connection }): CoordinatorEffect => ({ do: 'close', connection }));
+    return [...closed, ...this.#gone(workers, why)];
+  }
+
+  #gone(workers: readonly Worker[], why: string): CoordinatorEffect[] {
+    for (const worker of workers) this.#roster.remove(worker);
+    const names = workers.flatMap(({ hello }) => hello?.workerId ?? []);
+    if (names.length === 0) return [];
+    const reason = `worker ${names.join(' and ')} is gone: ${why}`;
+    const wasMember = workers.some((worker) => this.#members.includes(worker));
+    return wasMember ? this.#reform(reason) : [{ do: 'notice', message: reason }];
+  }
+
+  /** What a worker cannot do ends the run where it is the model's or the last worker's trouble; else it is left out.
+      That it is the model's, two must say: one alone may compute wrongly. */
   #workerFailed(worker: Worker, message: Extract<FromWorker, { type: 'failure' }>): CoordinatorEffect[] {
     const code = Object.hasOwn(errorCodes, message.code)
       ? (message.code as ErrorCode)
       : 'LOCKSTEP_WORKER_FAILED';
+    const { step, phase } = message;
     const isMember = this.#members.includes(worker);
-    if (isMember && code === 'LOCKSTEP_NOT_FINITE') return this.#becomeFailed(code, message.message);
-    const name = worker.hello!.workerId;
+    const { workerId } = worker.hello!;
+    const isModel = code === 'LOCKSTEP_NOT_FINITE';
     worker.leaving = true;
-    if (isMember && this.#nobodyStays())
-      return this.#becomeFailed(code, `worker ${name}: ${message.message}`);
-    return [{ do: 'close', connection: worker.connection }, ...this.#lost(worker, message.message)];
+    const isLast = isMember && this.#roster.nobodyStays();
+    if (isModel && isMember && (this.#blame.confirms(step, workerId) || isLast)) {
+      return this.#becomeFailed(code, message.message, { step, phase });
+    }
+    const what = `${step > 0 ? `in step ${step}, ` : ''}${phase}: ${message.message}`;
+    if (isLast) return this.#becomeFailed(code, `worker ${workerId} failed ${what}`, { step, phase });
+    return this.#leftOut([worker], what);
   }
 
   #refuse(worker: Worker, code: ErrorCode, message: string): CoordinatorEffect[] {
-    this.#workers.delete(worker.connection);
+    this.#roster.remove(worker);
     return [
       { do: 'send', connection: worker.connection, message: { type: 'refused', code, message } },
       { do: 'close', connection: worker.connection },
@@ -427,19 +420,24 @@ export class CoordinatorMachine {
     ];
   }
 
-  #becomeFailed(code: ErrorCode, message: string): CoordinatorEffect[] {
+  /** Everybody who is here ends with the same error. */
+  #becomeFailed(
+    code: ErrorCode,
+    message: string,
+    at: { readonly step?: number; readonly phase?: string } = {},
+  ): CoordinatorEffect[] {
     this.#phase = 'over';
     const failure: ToWorker = {
       type: 'failure',
       code,
       message: message.slice(0, 2000),
       generation: this.#generation,
-      step: 0,
-      phase: 'coordinator',
+      step: at.step ?? 0,
+      phase: at.phase ?? 'coordinator',
     };
     return [
-      ...[...this.#workers.values()]
-        .filter(({ hello }) => hello !== null)
+      ...this.#roster
+        .named()
         .map(({ connection }): CoordinatorEffect => ({ do: 'send', connection, message: failure })),
       { do: 'fail', code, message },
     ];

@@ -2,10 +2,11 @@
 
 import type { MessageOf } from '../proto/messages.ts';
 import { shardBoundaries } from '../src/numerics/tree.ts';
-import type { Worker } from './worker-record.ts';
+import type { CoordinatorEffect } from './effects.ts';
+import type { RunFacts, Worker } from './worker-record.ts';
 
 /** The members as they are told of each other: shards contiguous, as even as can be. */
-export function memberList(members: readonly Worker[], shards: number): MessageOf<'membership'>['members'] {
+function memberList(members: readonly Worker[], shards: number): MessageOf<'membership'>['members'] {
   const boundaries = shardBoundaries(members.length, shards);
   return members.map(({ hello, address }, rank) => ({
     workerId: hello!.workerId,
@@ -14,6 +15,26 @@ export function memberList(members: readonly Worker[], shards: number): MessageO
     firstShard: boundaries[rank]!,
     endShard: boundaries[rank + 1]!,
   }));
+}
+
+/** A generation is made durable, told to people, and then to its members. */
+export function formation(
+  generation: number,
+  members: readonly Worker[],
+  { shards, endStep }: Pick<RunFacts, 'shards' | 'endStep'>,
+  reason: string,
+): CoordinatorEffect[] {
+  const list = memberList(members, shards);
+  const { backend, variant, fingerprint } = members[0]!.hello!;
+  const summary = members.map(({ hello }) => ({ workerId: hello!.workerId, threads: hello!.threads }));
+  const message = { type: 'membership', generation, members: list, endStep } as const;
+  return [
+    { do: 'journal', generation, workerIds: list.map(({ workerId }) => workerId) },
+    { do: 'formed', generation, members: summary, backend, variant, fingerprint, reason },
+    ...members.map(
+      ({ connection }, rank) => ({ do: 'send', connection, message: { ...message, rank } }) as const,
+    ),
+  ];
 }
 
 export interface Standing {

@@ -2,15 +2,19 @@
 
 /** From the first suspicion to the verdict, in milliseconds: time for the socket of a dead worker to say so itself. */
 export const suspicionMs = 300;
-/** A worker that others could not reach is let in again after this long, in milliseconds. */
-export const exclusionMs = 5_000;
+
+interface Suspicion {
+  readonly by: number;
+  readonly rank: number;
+  readonly why: string;
+}
 
 export class Suspicions {
-  #suspects: { readonly by: number; readonly rank: number }[] = [];
+  #suspects: Suspicion[] = [];
 
   /** True for the first. */
-  add(by: number, rank: number): boolean {
-    this.#suspects.push({ by, rank });
+  add(by: number, rank: number, why: string): boolean {
+    this.#suspects.push({ by, rank, why });
     return this.#suspects.length === 1;
   }
 
@@ -19,9 +23,10 @@ export class Suspicions {
     this.#suspects = [];
   }
 
-  /** The rank to leave out, or null where nobody is suspected. */
-  verdict(): number | null {
-    return mostSuspected(this.#suspects);
+  /** The rank to leave out and what was first said of it, or null where nobody is suspected. */
+  verdict(): { readonly rank: number; readonly why: string } | null {
+    const rank = mostSuspected(this.#suspects);
+    return rank === null ? null : this.#suspects.find((each) => each.rank === rank)!;
   }
 }
 

@@ -121,6 +121,8 @@ export const messages = {
       behind: list(integer(limits.workersMax), limits.workersMax),
       evaluate: flag,
       snapshot: flag,
+      /** The first step from here was not finite before: everything that comes from peers in it is looked at. */
+      verify: flag,
     },
   },
   /** Mesh, engine and state of this generation stand. Generation 0: the data set is here, a membership may be formed. */
@@ -128,6 +130,14 @@ export const messages = {
   start: { direction: 'down', fields: { generation } },
   /** A peer cannot be reached or has gone; the sender's step cannot end. */
   suspect: { direction: 'up', fields: { generation, rank: integer(limits.workersMax), why: line } },
+  /**
+   * What came from these ranks in `step` cannot be right. No ranks: the step's result is not finite though computed alone it
+   * is, and it is not known whose fault that is.
+   */
+  accuse: {
+    direction: 'up',
+    fields: { generation, step, ranks: list(integer(limits.workersMax), limits.workersMax), what: line },
+  },
   /** The worker wants to leave after this step, and stays to hand over until it is released. */
   leave: { direction: 'up', fields: {} },
   /** The worker is needed no longer. */

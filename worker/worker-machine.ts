@@ -20,6 +20,14 @@ export type WorkerEvent =
   | { readonly is: 'aligned'; readonly generation: number }
   /** Another member cannot be reached, or is gone. */
   | { readonly is: 'peerLost'; readonly generation: number; readonly rank: number; readonly why: string }
+  /** What came from these ranks in this step cannot be right; no ranks: it is not known from whom it came. */
+  | {
+      readonly is: 'accused';
+      readonly generation: number;
+      readonly step: number;
+      readonly ranks: readonly number[];
+      readonly what: string;
+    }
   /** The steps of this generation have come to their end. */
   | {
       readonly is: 'finished';
@@ -124,6 +132,15 @@ export class WorkerMachine {
           generation: this.#generation,
           rank: event.rank,
           why: event.why,
+        });
+      case 'accused':
+        if (event.generation !== this.#generation || this.#phase === 'finished') return [];
+        return this.#send({
+          type: 'accuse',
+          generation: this.#generation,
+          step: event.step,
+          ranks: [...event.ranks],
+          what: event.what.slice(0, 1_000),
         });
       case 'finished':
         // A membership that came meanwhile goes on from this state, and finishes anew.

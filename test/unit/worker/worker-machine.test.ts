@@ -40,7 +40,7 @@ function membership(generation: number): MessageOf<'membership'> {
 
 function alignment(generation: number, step: number): MessageOf<'align'> {
   const healing = { origin: 'member', source: 0, behind: [] } as const;
-  return { type: 'align', generation, step, ...healing, evaluate: false, snapshot: false };
+  return { type: 'align', generation, step, ...healing, evaluate: false, snapshot: false, verify: false };
 }
 
 let machine = new WorkerMachine();

@@ -1,0 +1,51 @@
+// Whose fault a generation's trouble is, and what follows from it: who cannot be reached, who sent what it must not, and
+// whether a number that is not finite is one worker's or the model's. Verdicts say why. Pure.
+
+import { Exclusions } from './exclusions.ts';
+import { Suspicions } from './suspicion.ts';
+
+/** What a doubt about a step leads to. */
+export type Doubt =
+  /** The step is computed again, and what members send each other in it is looked at. */
+  | 'verify'
+  /** That was done, and nobody sent anything wrong: it is the model. */
+  | 'notFinite';
+
+export class Blame {
+  readonly suspicions = new Suspicions();
+  readonly exclusions = new Exclusions();
+  /** Step of the newest claim that the model has gone bad, and who made it. */
+  #claim: { readonly step: number; readonly workerId: string } | null = null;
+  #doubted: number | null = null;
+  /** The generation in which the doubted step is looked at. */
+  #verifying: number | null = null;
+
+  /** A new generation: whoever is in it can be trusted again. */
+  formed(): void {
+    this.suspicions.clear();
+  }
+
+  /**
+   * A worker says that the model has gone bad in this step. True when another said so of the same step: one alone may be
+   * wrong, and the step is then computed without it.
+   */
+  confirms(step: number, workerId: string): boolean {
+    const before = this.#claim;
+    this.#claim = { step, workerId };
+    return before !== null && before.step === step && before.workerId !== workerId;
+  }
+
+  /** A member of `generation` cannot say whose fault it is that this step's result is not finite. */
+  doubts(step: number, generation: number): Doubt {
+    if (this.#verifying === generation && this.#doubted === step) return 'notFinite';
+    this.#doubted = step;
+    return 'verify';
+  }
+
+  /** Is the first step of this generation, `step`, to be looked at? */
+  verifies(step: number, generation: number): boolean {
+    if (this.#doubted !== step) return false;
+    this.#verifying = generation;
+    return true;
+  }
+}

@@ -1,0 +1,66 @@
+// How far the run has come as its coordinator knows: steps that were told, evaluations, the newest checkpoint. What is
+// computed again is not told again. Pure.
+
+import type { MessageOf } from '../proto/messages.ts';
+import { MemberResults } from './results.ts';
+import type { RunFacts } from './worker-record.ts';
+
+/** Something is wrong with it, or it is new, or it was told before. */
+export type Judged<T> = { readonly problem: string } | { readonly news: T | null };
+
+export class Progress {
+  readonly #facts: RunFacts;
+  #checkpointStep: number | null;
+  #reported: number;
+  #evaluated: number;
+  #results: MemberResults;
+
+  constructor(facts: RunFacts) {
+    this.#facts = facts;
+    this.#checkpointStep = facts.checkpointStep;
+    this.#reported = facts.checkpointStep ?? 0;
+    this.#evaluated = facts.checkpointStep ?? 0;
+    this.#results = new MemberResults(facts, 0);
+  }
+
+  /** Null where there is none. */
+  get checkpointStep(): number | null {
+    return this.#checkpointStep;
+  }
+
+  /** A generation of so many members begins. */
+  formed(members: number): void {
+    this.#results = new MemberResults(this.#facts, members);
+  }
+
+  checkpointed(step: number): void {
+    this.#checkpointStep = Math.max(step, this.#checkpointStep ?? 0);
+  }
+
+  /** What is due after `step` and was not done. */
+  owedAfter(step: number): { readonly evaluate: boolean; readonly snapshot: boolean } {
+    const { evaluateAfter, checkpointAfter } = this.#facts;
+    return {
+      evaluate: evaluateAfter(step) && this.#evaluated < step,
+      snapshot: checkpointAfter(step) && (this.#checkpointStep ?? 0) < step,
+    };
+  }
+
+  report(report: MessageOf<'report'>): Judged<MessageOf<'report'>> {
+    if (report.step <= this.#reported) return { news: null };
+    const problem = this.#results.problemOfReport(report);
+    if (problem !== null) return { problem };
+    this.#reported = report.step;
+    return { news: report };
+  }
+
+  /** The news are the parts of all ranks, once the last is here. */
+  evaluation(rank: number, part: MessageOf<'evaluation'>): Judged<readonly MessageOf<'evaluation'>[]> {
+    const problem = this.#results.problemOfPart(rank, part);
+    if (problem !== null) return { problem };
+    const parts = this.#results.add(rank, part);
+    if (parts === null || part.step <= this.#evaluated) return { news: null };
+    this.#evaluated = part.step;
+    return { news: parts };
+  }
+}
