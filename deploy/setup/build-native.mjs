@@ -20,7 +20,8 @@ import { promisify } from 'node:util';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..');
 const kernelSources = join(root, 'src/kernels/c');
-const addonSource = join(root, 'src/kernels/native/addon.c');
+const addonFolder = join(root, 'src/kernels/native');
+const addonSource = join(addonFolder, 'addon.c');
 const target = join(root, 'build/native/lockstep.node');
 const stamp = `${target}.sha256`;
 const compileTimeoutMs = 300_000;
@@ -86,11 +87,10 @@ function hashOfInputs() {
   hash.update(
     JSON.stringify([sets, flags, linkFlags, process.arch, process.platform, process.env.CC ?? null]),
   );
-  const files = readdirSync(kernelSources)
-    .filter((name) => /\.[hc]$/.test(name))
-    .sort();
-  for (const path of [...files.map((name) => join(kernelSources, name)), addonSource])
-    hash.update(readFileSync(path));
+  for (const folder of [kernelSources, addonFolder]) {
+    const files = readdirSync(folder).filter((name) => /\.[hc]$/.test(name));
+    for (const name of files.sort()) hash.update(readFileSync(join(folder, name)));
+  }
   return hash.digest('hex');
 }
 

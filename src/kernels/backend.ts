@@ -22,11 +22,13 @@ export type ArenaHandle =
       readonly bits: 32 | 64;
     };
 
-/** Operations on bytes wherever they lie, aligned or not: for what comes from sockets. All arguments are equally long. */
+/** Operations on bytes wherever they lie, aligned or not: for what comes from sockets. Arrays of a call are equally long. */
 export interface ByteOperations {
   /** out = left + right, float32 by float32; out may be one of them. */
   addFloats(out: Uint8Array, left: Uint8Array, right: Uint8Array): void;
   copyBytes(out: Uint8Array, from: Uint8Array): void;
+  /** CRC-32, the same number as zlib's; `running`: that of the bytes before. */
+  checksum(bytes: Uint8Array, running?: number): number;
   /** Gives the memory of the whole buffer behind the array back at once; all views of it are empty then. */
   release(array: Uint8Array): void;
 }

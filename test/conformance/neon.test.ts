@@ -1,5 +1,6 @@
 // NEON without an arm64 machine: every case of the battery is recorded here and run again by a cross-compiled program
-// under qemu, which compares the bytes. Skipped, with the reason, where the tools are not installed.
+// under qemu, which compares the bytes. The checksum by carry-less products likewise. Skipped, with the reason, where the
+// tools are not installed.
 
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
@@ -57,6 +58,18 @@ describe(reason ? `NEON (skipped, ${reason})` : 'NEON', () => {
       }
     },
   );
+
+  it.skipIf(reason)('gives the CRC-32 of the definition', { timeout: timeoutMs }, () => {
+    const folder = mkdtempSync(join(tmpdir(), 'lockstep-neon-'));
+    try {
+      const source = join(packageRoot(), 'test/conformance/c/checksum.c');
+      execFileSync(compiler, ['-std=gnu11', '-O2', '-static', source, '-o', join(folder, 'checksum')]);
+      const compared = spawnSync(emulator, [join(folder, 'checksum')], { encoding: 'utf8' });
+      expect(compared.stdout).toBe('3000 cases, 0 wrong, lanes: 1\n');
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
 });
 
 function bytesOf(words: Int32Array): Uint8Array {

@@ -2,7 +2,9 @@
    variants.<name>(arena: Int32Array, from, to, lane, table) -> -1, or the word of a bad instruction.
    Which one to use is decided in backend.ts. Besides, functions on byte arrays wherever they lie and however they are
    aligned, for what comes from sockets: bytes.addFloats(out, left, right), bytes.copyBytes(out, from), and
-   bytes.release(array), which gives its memory back without waiting for the collector. */
+   bytes.release(array), which gives its memory back without waiting for the collector; and checksums.<name>(array,
+   running), zlib's CRC-32, for every instruction set that has a way of its own to it. */
+#include "checksum.h"
 #include <node_api.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -87,6 +89,21 @@ static napi_value copy_bytes(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+static napi_value checksum(napi_env env, napi_callback_info info) {
+  size_t count = 2, length;
+  napi_value argument[2], result;
+  napi_typedarray_type type;
+  void *way, *data;
+  uint32_t running;
+  if (napi_get_cb_info(env, info, &count, argument, NULL, &way) != napi_ok || count < 1 ||
+      napi_get_typedarray_info(env, argument[0], &type, &length, &data, NULL, NULL) != napi_ok || type != napi_uint8_array)
+    return fail(env, "checksum(array, running): a byte array");
+  if (count < 2) running = 0;
+  else if (napi_get_value_uint32(env, argument[1], &running) != napi_ok) return fail(env, "checksum: running is a number");
+  napi_create_uint32(env, ~((Checksum *)way)(data, length, ~running), &result);
+  return result;
+}
+
 static napi_value release(napi_env env, napi_callback_info info) {
   size_t count = 1, length;
   napi_value argument, buffer;
@@ -111,9 +128,13 @@ static void add(napi_env env, napi_value variants, const char *name, Run *run) {
   define(env, variants, name, call, (void *)run);
 }
 
+static void add_checksum(napi_env env, napi_value checksums, const char *name, Checksum *way) {
+  define(env, checksums, name, checksum, (void *)way);
+}
+
 /* In the order of preference. */
 NAPI_MODULE_INIT() {
-  napi_value variants, bytes;
+  napi_value variants, bytes, checksums;
   napi_create_object(env, &variants);
 #if defined(__x86_64__)
   if (has_avx512()) add(env, variants, "avx512", lockstep_run_avx512);
@@ -128,5 +149,14 @@ NAPI_MODULE_INIT() {
   define(env, bytes, "copyBytes", copy_bytes, NULL);
   define(env, bytes, "release", release, NULL);
   napi_set_named_property(env, exports, "bytes", bytes);
+  napi_create_object(env, &checksums);
+#if defined(__x86_64__)
+  if (has_wide_lanes()) add_checksum(env, checksums, "avx512", checksum_by_wide_lanes);
+  if (has_lanes()) add_checksum(env, checksums, "avx2", checksum_by_lanes);
+#elif defined(LANES)
+  if (has_lanes()) add_checksum(env, checksums, "neon", checksum_by_lanes);
+#endif
+  add_checksum(env, checksums, "portable", checksum_by_tables);
+  napi_set_named_property(env, exports, "checksums", checksums);
   return exports;
 }

@@ -17,7 +17,9 @@ type Run = (arena: Int32Array, from: number, to: number, lane: number, table: nu
 interface Addon {
   /** What the processor can run, the fastest first. */
   readonly variants: Partial<Record<InstructionSet, Run>>;
-  readonly bytes: ByteOperations;
+  readonly bytes: Omit<ByteOperations, 'checksum'>;
+  /** By the instruction set that each needs; not every one has its own. */
+  readonly checksums: Partial<Record<InstructionSet, ByteOperations['checksum']>>;
 }
 
 function unavailable(reason: string, cause?: unknown): LockstepError {
@@ -31,14 +33,18 @@ function loadAddon(): Addon {
   if (!existsSync(path)) {
     throw unavailable('it is not built; `npm run build:native` builds it where there is a C compiler');
   }
+  let addon: Partial<Addon>;
   try {
-    return createRequire(import.meta.url)(path) as Addon;
+    addon = createRequire(import.meta.url)(path) as Partial<Addon>;
   } catch (error) {
     throw unavailable(
       `${path} does not load (${(error as Error).message}); build it again: npm run build:native`,
       error,
     );
   }
+  if (addon.variants === undefined || addon.bytes === undefined || addon.checksums === undefined)
+    throw unavailable(`${path} is of another version; build it again: npm run build:native`);
+  return addon as Addon;
 }
 
 function chooseVariant(addon: Addon, wanted: string | undefined): InstructionSet {
@@ -52,6 +58,14 @@ function chooseVariant(addon: Addon, wanted: string | undefined): InstructionSet
   if (!available.includes(found)) {
     throw unavailable(`this processor has no ${found}; it has ${available.join(', ')}`);
   }
+  return found;
+}
+
+/** That of the variant, or of the next narrower one that has its own. */
+function chooseChecksum({ checksums }: Addon, variant: InstructionSet): ByteOperations['checksum'] {
+  const usable = instructionSets.slice(instructionSets.indexOf(variant));
+  const found = usable.map((name) => checksums[name]).find((checksum) => checksum !== undefined);
+  assert(found !== undefined, 'every addon has the portable checksum');
   return found;
 }
 
@@ -93,7 +107,7 @@ export function nativeBackend(isa?: InstructionSet): Backend {
   return {
     name: 'native',
     variant,
-    bytes: addon.bytes,
+    bytes: { ...addon.bytes, checksum: chooseChecksum(addon, variant) },
     createArena,
     attach(handle: ArenaHandle, lane: number) {
       assert(handle.kind === 'native', `native backend attached to an arena of ${handle.kind}`);

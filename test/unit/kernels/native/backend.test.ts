@@ -1,5 +1,7 @@
 // The native backend: its instruction sets by name, its errors, its arenas. What its kernels compute is test/conformance.
 
+import { crc32 } from 'node:zlib';
+import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Backend } from '../../../../src/kernels/backend.ts';
 import { encodeInstruction } from '../../../../src/kernels/kernel-list.ts';
@@ -68,6 +70,34 @@ describe.skipIf(!backend)(`native backend${reason && ` (skipped: ${reason})`}`, 
     expect(() => backend!.attach(arena.handle, 0).run(128, 130, 256)).toThrow(/no instruction at word 128/);
     expect(() => backend!.attach(arena.handle, 0).run(128, 4096, 256)).toThrow(/words of the arena/);
   });
+
+  it.each(instructionSets.filter((isa) => isHere(isa)))(
+    '%s checksums any bytes on any alignment as zlib does, in one piece or two',
+    (isa) => {
+      const { checksum } = nativeBackend(isa).bytes!;
+      expect(checksum(new TextEncoder().encode('123456789'))).toBe(0xcbf43926);
+      expect(checksum(new Uint8Array(0), 7)).toBe(7);
+      const memory = new Uint8Array(new SharedArrayBuffer(8_192));
+      for (let i = 0; i < memory.length; i++) memory[i] = Math.imul(i + 1, 0x9e3779b1) >>> 11;
+      fc.assert(
+        fc.property(
+          fc.nat(63),
+          fc.oneof(fc.nat(1_100), fc.nat(8_000)),
+          fc.nat(),
+          fc.nat(2 ** 32 - 1),
+          (from, length, cut, running) => {
+            const bytes = memory.subarray(from, from + length);
+            const expected = crc32(bytes, running);
+            expect(checksum(bytes, running)).toBe(expected);
+            const at = cut % (length + 1);
+            expect(checksum(bytes.subarray(at), checksum(bytes.subarray(0, at), running))).toBe(expected);
+          },
+        ),
+        { numRuns: 500 },
+      );
+      expect(() => checksum('text' as unknown as Uint8Array)).toThrow(TypeError);
+    },
+  );
 
   it('says how large an arena is that cannot be had', () => {
     expect(() => backend!.createArena(2 ** 50)).toThrow(
