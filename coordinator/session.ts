@@ -18,6 +18,7 @@ import { CheckpointKeeper } from './checkpoint-keeper.ts';
 import type { ConnectionId, CoordinatorEffect, CoordinatorEvent } from './effects.ts';
 import type { Journal } from './journal.ts';
 import { CoordinatorMachine } from './machine.ts';
+import { Patience } from './patience.ts';
 import { evaluationEvent, stepEvent } from './reporter.ts';
 import type { RunPlan } from './run-plan.ts';
 
@@ -94,9 +95,13 @@ export class CoordinatorSession {
     if (connection === 1 && this.#options.journal.generation > 0) this.#gatherSoon();
     this.#links.set(connection, link);
     this.#handle({ is: 'connected', connection, address: link.remoteAddress });
-    link.watch(() => (this.#machine.phase === 'running' ? limits.silenceMs : limits.silenceWhileFormingMs));
+    const patience = new Patience();
+    link.watch(() => patience.silenceMs);
     link.start({
-      onMessage: (message) => this.#handle({ is: 'message', connection, message }),
+      onMessage: (message) => {
+        patience.heard(message);
+        this.#handle({ is: 'message', connection, message });
+      },
       onClose: (reason) => {
         this.#links.delete(connection);
         if (this.#machine.phase === 'over' && this.#links.size === 0) this.#allClosed.resolve();

@@ -27,6 +27,20 @@ export interface ClusterOptions {
   readonly workers: number;
   /** More arguments of the coordinator. */
   readonly more?: readonly string[];
+  /** Where the coordinator listens; 127.0.0.1 unless told. */
+  readonly host?: string;
+  /** What comes before the coordinator's command line. */
+  readonly inside?: readonly string[];
+}
+
+/** Where a worker is, if it is not beside the coordinator. */
+export interface Place {
+  /** What comes before its command line. */
+  readonly inside?: readonly string[];
+  /** Where it reaches the coordinator. */
+  readonly joinUrl?: string;
+  /** More arguments. */
+  readonly more?: readonly string[];
 }
 
 export const isAlive = ({ child }: Process): boolean => child.exitCode === null && child.signalCode === null;
@@ -58,16 +72,14 @@ export class Cluster {
 
   /** Resolves when it listens. */
   async startCoordinator(resume: boolean): Promise<Process> {
-    const { config, out, workers, more = [] } = this.#options;
-    const args = ['coordinator', config, '--listen', `127.0.0.1:${this.#port}`, '--out', out, '--json'];
+    const { config, out, workers, more = [], inside = [], host = '127.0.0.1' } = this.#options;
+    const args = ['coordinator', config, '--listen', `${host}:${this.#port}`, '--out', out, '--json'];
     const listening = this.next(({ event }) => event.event === 'listening');
-    const coordinator = this.#spawn('coordinator', [
-      ...args,
-      '--workers',
-      `${workers}`,
-      ...(resume ? ['--resume'] : []),
-      ...more,
-    ]);
+    const coordinator = this.#spawn(
+      'coordinator',
+      [...args, '--workers', `${workers}`, ...(resume ? ['--resume'] : []), ...more],
+      inside,
+    );
     this.coordinator = coordinator;
     const { event } = await Promise.race([
       listening,
@@ -79,9 +91,14 @@ export class Cluster {
     return coordinator;
   }
 
-  startWorker(): Process {
-    const args = ['worker', '--join', `ws://127.0.0.1:${this.#port}`, '--threads', '1'];
-    const worker = this.#spawn(`worker ${this.processes.length}`, args);
+  /** Where the coordinator listens. */
+  get url(): string {
+    return `ws://${this.#options.host ?? '127.0.0.1'}:${this.#port}`;
+  }
+
+  startWorker({ inside = [], joinUrl = this.url, more = [] }: Place = {}): Process {
+    const args = ['worker', '--join', joinUrl, '--threads', '1', ...more];
+    const worker = this.#spawn(`worker ${this.processes.length}`, args, inside);
     this.workers.push(worker);
     return worker;
   }
@@ -136,8 +153,9 @@ export class Cluster {
     await Promise.all(this.processes.map(({ ended }) => ended));
   }
 
-  #spawn(name: string, args: readonly string[]): Process {
-    const child = spawn(process.execPath, [entry, ...args], {
+  #spawn(name: string, args: readonly string[], inside: readonly string[]): Process {
+    const [program, ...line] = [...inside, process.execPath, entry, ...args];
+    const child = spawn(program!, line, {
       cwd: this.#options.cwd,
       env: { ...cleanEnvironment(), LOCKSTEP_TOKEN: this.#token },
       stdio: ['ignore', 'pipe', 'pipe'],

@@ -3,7 +3,7 @@
 
 import type { CoordinatorEffect, CoordinatorEvent } from '../../coordinator/effects.ts';
 import { CoordinatorMachine } from '../../coordinator/machine.ts';
-import { limits } from '../../proto/limits.ts';
+import { Patience } from '../../coordinator/patience.ts';
 import { checkMessage, type MessageFrom, type MessageOf } from '../../proto/messages.ts';
 import { PieceAssembler } from '../../proto/transport/bulk.ts';
 import type { ErrorCode } from '../../src/errors.ts';
@@ -85,10 +85,12 @@ export class CoordinatorProcess {
     const connection = this.#nextConnection++;
     this.#links.set(connection, link);
     this.#handle({ is: 'connected', connection, address: link.other.host.name });
-    link.watch(() => (this.#machine.phase === 'running' ? limits.silenceMs : limits.silenceWhileFormingMs));
+    const patience = new Patience();
+    link.watch(() => patience.silenceMs);
     link.start({
       onMessage: (raw) => {
         const message = checkMessage(raw, 'worker');
+        patience.heard(message);
         this.#handle({ is: 'message', connection, message });
       },
       onClose: (_kind, why) => {
