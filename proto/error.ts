@@ -8,6 +8,7 @@ export const protocolErrorCodes = [
   'tooLarge', // a frame above the limit of its role
   'unexpected', // a known message that has no place here: wrong direction, state or kind of frame
   'size', // binary data of another size than the receiver's plan says
+  'notFinite', // numbers where only finite ones can be right
   'conflict', // two results for one key that are not equal by bytes
   'overflow', // a peer is further ahead, or further behind in reading, than can be
   'refused', // the HTTP upgrade was answered with a status (see `status`)
@@ -29,6 +30,7 @@ const programCodes: { readonly [C in ProtocolErrorCode]: string } = {
   tooLarge: 'LOCKSTEP_PROTOCOL',
   unexpected: 'LOCKSTEP_PROTOCOL',
   size: 'LOCKSTEP_PROTOCOL',
+  notFinite: 'LOCKSTEP_PROTOCOL',
   conflict: 'LOCKSTEP_WEIGHTS_DIFFER',
   overflow: 'LOCKSTEP_PROTOCOL',
   refused: 'LOCKSTEP_UNAUTHORIZED',
@@ -57,4 +59,21 @@ export class ProtocolError extends Error {
       ? 'LOCKSTEP_VERSION_MISMATCH'
       : programCodes[this.code];
   }
+}
+
+/** What an intact message proves of its sender; anything else may be the way's fault, or nobody's. */
+const misconduct: ReadonlySet<ProtocolErrorCode> = new Set([
+  'malformed',
+  'unknownType',
+  'invalid',
+  'tooLarge',
+  'unexpected',
+  'size',
+  'notFinite',
+  'conflict',
+  'overflow',
+]);
+
+export function isMisconduct(code: ProtocolErrorCode): boolean {
+  return misconduct.has(code);
 }

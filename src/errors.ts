@@ -32,6 +32,7 @@ export const errorCodes = {
   LOCKSTEP_CONNECT_FAILED: { fault: 'world', exitCode: 3 },
   LOCKSTEP_PEER_LOST: { fault: 'remote', exitCode: 3 },
   LOCKSTEP_WORKER_FAILED: { fault: 'world', exitCode: 3 },
+  LOCKSTEP_LANES_STUCK: { fault: 'world', exitCode: 3 },
   LOCKSTEP_DATA_MISMATCH: { fault: 'remote', exitCode: 1 },
   LOCKSTEP_WEIGHTS_DIFFER: { fault: 'world', exitCode: 1 },
   LOCKSTEP_STOPPED: { fault: 'usage', exitCode: 3 },

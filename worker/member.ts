@@ -1,6 +1,7 @@
 // One membership as a worker lives it (I/O): engine, lanes, mesh and steps, from the moment it is told of it until the next.
 // The order is fixed: the one before is quiet, then this one is built while standings are compared, then state, then steps.
 
+import { limits } from '../proto/limits.ts';
 import type { MessageFrom, MessageOf } from '../proto/messages.ts';
 import { PieceAssembler, sendPieces } from '../proto/transport/bulk.ts';
 import type { Dataset } from '../src/data/dataset.ts';
@@ -14,7 +15,9 @@ import { compileFor, type RunModel, setInitialState, stateVectors } from './engi
 import { LanePool } from './lanes/lane-pool.ts';
 import { Mesh, type PeerMessage } from './mesh.ts';
 import type { PeerNetwork } from './peer-listener.ts';
+import { type Accusation, accusationOf } from './step/accusation.ts';
 import { diagnose } from './step/diagnose.ts';
+import type { ShardLease } from './step/lease.ts';
 import { StepShell } from './step/step-shell.ts';
 
 /** A committed state outside of any arena. */
@@ -35,7 +38,9 @@ export interface MemberOptions {
   readonly held: HeldState | null;
   readonly send: (message: MessageFrom<'worker'>) => void;
   readonly snapshot: (step: number, last: boolean, lanes: LanePool) => void;
+  readonly lease: ShardLease;
   readonly onPeerLost: (rank: number, why: string) => void;
+  readonly onAccused: (step: number, accusation: Accusation) => void;
   readonly onFinished: (step: number, lanes: LanePool) => void;
   readonly onFailed: (error: LockstepError, phase: string, step: number) => void;
 }
@@ -53,6 +58,7 @@ export class Member {
   #steps: StepShell | null = null;
   /** The arena holds a committed state. */
   #hasState = false;
+  #running = false;
 
   constructor(options: MemberOptions) {
     this.#options = options;
@@ -80,6 +86,7 @@ export class Member {
         startStep,
         memory,
         backend: this.#options.backend.backend,
+        verifyStep: this.#verifyStep(align),
       });
     }
     await this.#takeOver(lanes, align);
@@ -93,6 +100,7 @@ export class Member {
   }
 
   begin(): void {
+    this.#running = true;
     this.#steps!.begin();
   }
 
@@ -146,10 +154,15 @@ export class Member {
       membership,
       runId,
       signal: this.#ending.signal,
+      silenceMs: () => (this.#running ? limits.silenceMs : limits.silenceWhileFormingMs),
       handlers: {
         onMessage: (from, message) => this.#peerSaid(from, message),
         onLost: (from, why) => {
           if (!this.#ending.signal.aborted) onPeerLost(from, why);
+        },
+        onMisconduct: (from, what) => {
+          if (this.#ending.signal.aborted) return;
+          this.#options.onAccused(this.step, { ranks: [from], what: `a wrong message: ${what}` });
         },
         openTensor: (from, head, dataBytes) => this.#peers?.openTensor(from, head, dataBytes) ?? null,
         release: (chunk) => this.#peers?.release(chunk),
@@ -207,6 +220,11 @@ export class Member {
     }
   }
 
+  /** The one that was not finite before. */
+  #verifyStep(align: MessageOf<'align'>): number | null {
+    return align.verify ? align.step + 1 : null;
+  }
+
   #stepShell(lanes: LanePool, align: MessageOf<'align'>): StepShell {
     const { run, dataset, membership, backend, send, snapshot, onFinished, onFailed } = this.#options;
     const { batch, seed, optimizer } = run.config;
@@ -239,8 +257,26 @@ export class Member {
       snapshot: (step, last) => {
         if (rank === 0) snapshot(step, last, lanes);
       },
-      diagnose: (step, sums) =>
-        diagnose({ run, memory: lanes.memory, dataset, schedule, backend: backend.backend, step, sums }),
+      diagnose: (step, sums) => {
+        const { memory } = lanes;
+        const alone = this.#peers === null;
+        const error = diagnose({
+          run,
+          memory,
+          dataset,
+          schedule,
+          backend: backend.backend,
+          step,
+          sums,
+          alone,
+        });
+        const { members } = membership;
+        return error ?? accusationOf(sums, members, rank, step === this.#verifyStep(align));
+      },
+      onAccused: this.#options.onAccused,
+      onPeerOverdue: this.#options.onPeerLost,
+      lease: this.#options.lease,
+      shardsMax: Math.ceil(run.config.shards / membership.members.length),
       onFinished: (step) => onFinished(step, lanes),
       onFailed,
     });

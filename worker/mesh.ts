@@ -2,7 +2,7 @@
 // who they are, and only then do messages flow. Losing one of them is told once; nobody reconnects here.
 
 import type { StreamedHead } from '../proto/codec.ts';
-import { ProtocolError } from '../proto/error.ts';
+import { isMisconduct, ProtocolError } from '../proto/error.ts';
 import { limits } from '../proto/limits.ts';
 import type { MessageFrom, MessageOf } from '../proto/messages.ts';
 import { connect } from '../proto/transport/client.ts';
@@ -29,6 +29,8 @@ export type CollectiveMessage = Exclude<PeerMessage, { type: 'statePiece' }>;
 export interface MeshHandlers {
   onMessage(rank: number, message: PeerMessage): void;
   onLost(rank: number, why: string): void;
+  /** It sent what no honest worker sends; its connection is closed. */
+  onMisconduct(rank: number, what: string): void;
   /** Who takes a large tensor while it comes; see Connection. */
   openTensor?(rank: number, head: StreamedHead, dataBytes: number): TensorReceiver | null;
   /** Memory that may be given back; see Connection. */
@@ -54,6 +56,8 @@ export interface MeshOptions {
   /** With cert and key the peers speak TLS, all of them. */
   readonly tls?: TlsIdentity | undefined;
   readonly handlers: MeshHandlers;
+  /** A peer that says nothing for longer than this is lost, in milliseconds. */
+  readonly silenceMs: () => number;
   /** Gives up when aborted. */
   readonly signal?: AbortSignal;
 }
@@ -194,8 +198,9 @@ class MeshForming {
   }
 
   #handlersOf(connection: Connection<'peer'>, rank: number): Omit<ConnectionHandlers<'peer'>, 'onMessage'> {
-    const { handlers } = this.#options;
+    const { handlers, silenceMs } = this.#options;
     this.#open.add(connection);
+    connection.watch(silenceMs);
     return {
       onClose: (reason) => {
         this.#open.delete(connection);
@@ -213,9 +218,12 @@ class MeshForming {
 
   #closed(rank: number, reason: CloseReason): void {
     if (reason.kind === 'local') return;
+    const { handlers } = this.#options;
     const why = closeText(reason);
     this.#complete.reject(new MeshError(why, [rank]));
-    this.#options.handlers.onLost(rank, why);
+    if (reason.kind === 'protocol' && isMisconduct(reason.error.code)) {
+      handlers.onMisconduct(rank, reason.error.message);
+    } else handlers.onLost(rank, why);
   }
 
   #finishIfComplete(): void {

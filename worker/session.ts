@@ -20,6 +20,7 @@ import type { LanePool } from './lanes/lane-pool.ts';
 import { type HeldState, Member } from './member.ts';
 import { MeshError } from './mesh.ts';
 import type { PeerNetwork } from './peer-listener.ts';
+import { ShardLease } from './step/lease.ts';
 import { type WorkerEffect, type WorkerEvent, WorkerMachine } from './worker-machine.ts';
 
 export interface WorkerSessionOptions {
@@ -60,6 +61,7 @@ export class WorkerSession {
   /** One membership is given up before the next is built. */
   #forming: Promise<void> = Promise.resolve();
   #held: HeldState | null = null;
+  readonly #lease = new ShardLease();
   #snapshots: Promise<void> = Promise.resolve();
   #snapshotInFlight = false;
   #firstStep: number | null = null;
@@ -241,6 +243,8 @@ export class WorkerSession {
       held: this.#held,
       send: (message) => this.#send(message),
       snapshot: (step, last, lanes) => this.#snapshot(generation, step, lanes, last),
+      lease: this.#lease,
+      onAccused: (step, { ranks, what }) => this.#handle({ is: 'accused', generation, step, ranks, what }),
       onPeerLost: (rank, why) => this.#handle({ is: 'peerLost', generation, rank, why }),
       onFinished: (step, lanes) => this.#background(this.#finished(generation, step, lanes)),
       onFailed: (error, phase, step) => this.#stepsFailed(error, phase, step),

@@ -2,6 +2,7 @@
 
 import type { StreamedHead } from '../../proto/codec.ts';
 import { ProtocolError } from '../../proto/error.ts';
+import { limits } from '../../proto/limits.ts';
 import type { MessageOf } from '../../proto/messages.ts';
 import type { TensorReceiver } from '../../proto/transport/tensor-tap.ts';
 import { Token } from '../../proto/transport/token.ts';
@@ -75,6 +76,7 @@ class Member {
       runId: 'bench',
       token,
       signal: new AbortController().signal,
+      silenceMs: () => limits.silenceWhileFormingMs,
       handlers: {
         onMessage: (from, message) => {
           if (member === null) early.push([from, message]);
@@ -84,6 +86,9 @@ class Member {
         release: (chunk) => member?.release(chunk),
         onLost: (from, why) => {
           throw new Error(`lost rank ${from}: ${why}`);
+        },
+        onMisconduct: (from, what) => {
+          throw new Error(`rank ${from}: ${what}`);
         },
       },
     });

@@ -52,6 +52,8 @@ export class Connection<Local extends End> {
   #closed = false;
   #timer: NodeJS.Timeout | undefined;
   #tap: TensorTap | null = null;
+  /** When the other end was heard last; see watch. */
+  #heardMs = 0;
 
   /** For server.ts and client.ts. The socket is paused until start(). */
   constructor(socket: WebSocket, stream: Socket, local: Local, masked: boolean) {
@@ -96,6 +98,7 @@ export class Connection<Local extends End> {
     this.#tap = tap;
     this.#stream.removeListener('data', reader as (chunk: Buffer) => void);
     this.#stream.on('data', (chunk: Buffer) => {
+      this.#heardMs = performance.now();
       const isFree = tap.write(chunk) && chunk.length >= releasedChunkBytesMin;
       if (isFree && chunk.length === chunk.buffer.byteLength) this.#handlers?.release?.(chunk);
     });
@@ -106,19 +109,24 @@ export class Connection<Local extends End> {
    * longer than `silenceMs` says.
    */
   watch(silenceMs: () => number): void {
-    let heardMs = performance.now();
+    let lookedMs = performance.now();
+    this.#heardMs = lookedMs;
     const heard = (): void => {
-      heardMs = performance.now();
+      this.#heardMs = performance.now();
     };
     this.#socket.on('pong', heard);
     this.#socket.on('ping', heard);
     this.#socket.on('message', heard);
     const timer = setInterval(() => {
-      const silentMs = performance.now() - heardMs;
+      const nowMs = performance.now();
+      // Who could not look could not hear either: what came meanwhile is still to be read.
+      if (nowMs - lookedMs > 2 * limits.pingIntervalMs) this.#heardMs = nowMs;
+      lookedMs = nowMs;
+      const silentMs = nowMs - this.#heardMs;
       if (silentMs > silenceMs()) {
         this.#reason ??= { kind: 'lost', message: `silent for ${(silentMs / 1000).toFixed(1)} s` };
         this.#socket.terminate();
-      } else if (this.isOpen) {
+      } else if (this.isOpen && silentMs > limits.pingIntervalMs / 2) {
         this.#socket.ping();
       }
     }, limits.pingIntervalMs);

@@ -164,6 +164,27 @@ export class AllReduce {
     };
   }
 
+  /**
+   * Ranks that keep this step waiting: those whose nodes are missing for buckets that are ready here, else those whose sums
+   * are, which may themselves be waiting for another.
+   */
+  missing(step: number): { readonly partials: ReadonlySet<number>; readonly sums: ReadonlySet<number> } {
+    const { world } = this.#options;
+    const partials = new Set<number>();
+    const sums = new Set<number>();
+    for (const { rounds, done } of this.#buckets) {
+      const round = rounds[(step & 1) as 0 | 1];
+      if (done >= step || round.step !== step || !round.ownReady) continue;
+      for (const rank of world.others) {
+        const awaited = (_: number, piece: number): boolean =>
+          round.missing[piece]! > 0 && round.received[piece * world.size + rank] === null;
+        if (world.nodes[rank]! > 0 && round.missing.some(awaited)) partials.add(rank);
+        if (round.sumsSeen[rank]!.includes(0)) sums.add(rank);
+      }
+    }
+    return { partials, sums };
+  }
+
   /** The round in flight of this step; null when it is over. */
   #round(bucket: number, step: number): Round | null {
     const state = this.#buckets[bucket];

@@ -26,6 +26,8 @@ export interface OpenPeersOptions {
   readonly memory: EngineMemory;
   /** Its kernel adds the nodes. */
   readonly backend: Backend;
+  /** A step in which every number that comes from a peer is looked at; null for none. */
+  readonly verifyStep: number | null;
   /** Delays of tests; as the environment says unless given. */
   readonly delivery?: Delivery;
 }
@@ -49,15 +51,17 @@ export class Peers implements StepPeers {
   /** The id of the reports' swap; those below are exchanges. */
   readonly #reportsId: number;
   readonly #delivery: Delivery;
+  readonly #verifyStep: number | null;
   #sums: Float32Array = new Float32Array(0);
   #stop = false;
 
-  constructor({ mesh, membership, startStep, memory, backend, delivery }: OpenPeersOptions) {
+  constructor({ mesh, membership, startStep, memory, backend, verifyStep, delivery }: OpenPeersOptions) {
     const { compiled } = memory;
     const { boundaries } = compiled.assignment;
     const { generation, rank } = membership;
     this.#memory = memory;
     this.#mesh = mesh;
+    this.#verifyStep = verifyStep;
     this.#delivery = delivery ?? deliveryOf(process.env);
     this.#generation = generation;
     this.#world = worldOf(rank, boundaries);
@@ -124,7 +128,8 @@ export class Peers implements StepPeers {
 
   /** Who takes a large tensor while it comes. Throws ProtocolError for what does not fit. */
   openTensor(rank: number, head: StreamedHead, dataBytes: number): TensorReceiver | null {
-    return this.#delivery === promptDelivery ? this.#allReduce.open(rank, head, dataBytes) : null;
+    const isWhole = this.#delivery !== promptDelivery || head.step === this.#verifyStep;
+    return isWhole ? null : this.#allReduce.open(rank, head, dataBytes);
   }
 
   /** Memory of bytes that nobody holds any more. */
@@ -146,6 +151,7 @@ export class Peers implements StepPeers {
 
   #take(rank: number, message: CollectiveMessage): void {
     if (message.generation !== this.#generation) return;
+    if (message.step === this.#verifyStep) refuseUnlessFinite(message);
     switch (message.type) {
       case 'partial':
       case 'sum':
@@ -162,6 +168,13 @@ export class Peers implements StepPeers {
       default:
         message satisfies never;
     }
+  }
+
+  /** Ranks whose own part of this step is missing; where none is, those whose sums are. */
+  waitingFor(step: number): readonly number[] {
+    const { partials, sums } = this.#allReduce.missing(step);
+    const own = new Set([...partials, ...this.#swap.missing(step)]);
+    return [...(own.size > 0 ? own : sums)];
   }
 
   #floatsOf(rank: number, id: number): number {
@@ -190,6 +203,12 @@ export class Peers implements StepPeers {
     const { recordSize } = this.#memory.compiled.exchanges[id]!;
     this.#memory.exchanged(id).set(floats, this.#world.nodeStarts[from]! * recordSize);
   }
+}
+
+function refuseUnlessFinite(message: CollectiveMessage): void {
+  const { type, step, data } = message;
+  if (alignedFloats(data).every(Number.isFinite)) return;
+  throw new ProtocolError('notFinite', `${type} of step ${step} with numbers that are not finite`);
 }
 
 /** A promise for `name`, to be settled once. */

@@ -97,6 +97,17 @@ export class Swap {
     this.#finishIfComplete(slot, step, id);
   }
 
+  /** Ranks whose part is missing in a swap of this step that has begun here. */
+  missing(step: number): ReadonlySet<number> {
+    const ranks = new Set<number>();
+    this.#done.forEach((_, id) => {
+      const slot = this.#slots.get(step * idsMax + id);
+      if (slot?.begun !== true) return;
+      for (const rank of this.#options.world.others) if (slot.parts[rank] === null) ranks.add(rank);
+    });
+    return ranks;
+  }
+
   #hold(rank: number, bytes: number): void {
     this.#earlyBytes[rank]! += bytes;
     this.#earlyParts[rank]! += 1;

@@ -3,7 +3,7 @@
 
 import type { Dataset } from '../../src/data/dataset.ts';
 import { type BadTensor, firstNotFinite } from '../../src/engine/diagnose.ts';
-import { EngineMemory } from '../../src/engine/memory.ts';
+import { EngineMemory, type Floats } from '../../src/engine/memory.ts';
 import { shardNotFinite } from '../../src/engine/reports.ts';
 import type { StepSchedule } from '../../src/engine/schedule.ts';
 import { LockstepError } from '../../src/errors.ts';
@@ -21,20 +21,24 @@ export interface DiagnoseOptions {
   readonly step: number;
   /** [shards][reports] of the step. */
   readonly sums: Float32Array;
+  /** Everything was computed here. */
+  readonly alone: boolean;
 }
 
-/** The error to end the run with. */
-export function diagnose(options: DiagnoseOptions): LockstepError {
-  const { run, schedule, step, sums } = options;
+/** The error to end the run with; null where the step is finite when it is computed here alone: it is not the model. */
+export function diagnose(options: DiagnoseOptions): LockstepError | null {
+  const { run, schedule, step, sums, alone } = options;
   const { shards } = run.config;
   const badLoss = shardNotFinite(sums, shards);
   const bad = firstBad(options);
+  if (bad === 'none' && !alone) return null;
   const ids = schedule.at(step).sampleIds;
-  const sample = bad?.sample ?? null;
+  const found = typeof bad === 'string' ? null : bad;
+  const sample = found?.sample ?? null;
   const shard = sample === null ? badLoss : shardOf(Array.from(ids).indexOf(sample), ids.length, shards);
   const what = badLoss === null ? "the gradient's norm" : 'the loss';
   const where = shard === null ? `step ${step}` : `step ${step}, shard ${shard}`;
-  const tensor = bad === null ? what : bad.tensor + (sample === null ? '' : ` (sample ${sample})`);
+  const tensor = found === null ? what : found.tensor + (sample === null ? '' : ` (sample ${sample})`);
   return new LockstepError(
     'LOCKSTEP_NOT_FINITE',
     `${what} is not finite in ${where}; the first tensor that went bad is ${tensor}. ` +
@@ -42,8 +46,9 @@ export function diagnose(options: DiagnoseOptions): LockstepError {
   );
 }
 
-/** Null where no tensor is bad, or where there is no memory for the whole step beside the worker's own. */
-function firstBad({ run, memory, dataset, schedule, backend, step }: DiagnoseOptions): BadTensor | null {
+/** 'unknown' where there is no memory for the whole step beside the worker's own. */
+function firstBad(options: DiagnoseOptions): BadTensor | 'none' | 'unknown' {
+  const { run, memory, dataset, schedule, backend, step } = options;
   const { shards } = run.config;
   const compiled = compileFor(run, {
     shards,
@@ -56,15 +61,26 @@ function firstBad({ run, memory, dataset, schedule, backend, step }: DiagnoseOpt
   try {
     arena = backend.createArena(compiled.arenaSize);
   } catch (error) {
-    if (error instanceof LockstepError && error.code === 'LOCKSTEP_OUT_OF_MEMORY') return null;
+    if (error instanceof LockstepError && error.code === 'LOCKSTEP_OUT_OF_MEMORY') return 'unknown';
     throw error;
   }
   const whole = new EngineMemory(compiled, arena);
   const from = stateVectors(memory, run.layout);
   for (const [i, { floats }] of stateVectors(whole, run.layout).entries()) floats.set(from[i]!.floats);
   whole.writeStepTable(0, schedule.at(step));
-  return firstNotFinite(whole, backend, dataset, 0);
+  const bad = firstNotFinite(whole, backend, dataset, 0);
+  if (bad !== null) return bad;
+  return normOverflows(whole.gradient) ? { tensor: "the gradient's norm", sample: null } : 'none';
 }
+
+/** The norm's sum of squares is a float32. */
+function normOverflows(gradient: Floats): boolean {
+  let squares = 0;
+  for (const each of gradient) squares += each * each;
+  return squares > float32Max;
+}
+
+const float32Max = 3.4028234663852886e38;
 
 function shardOf(row: number, rows: number, shards: number): number {
   let shard = 0;

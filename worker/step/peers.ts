@@ -14,4 +14,6 @@ export interface StepPeers {
   exchange(step: number, exchange: number): Promise<void>;
   /** `sums`: [shards][reports], the own shards' filled in. */
   swapReports(step: number, sums: Float32Array, stop: boolean): Promise<SwappedReports>;
+  /** Ranks that keep this step waiting. */
+  waitingFor(step: number): readonly number[];
 }

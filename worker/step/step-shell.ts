@@ -5,8 +5,12 @@ import type { MessageFrom } from '../../proto/messages.ts';
 import type { EngineMemory } from '../../src/engine/memory.ts';
 import { shardNotFinite } from '../../src/engine/reports.ts';
 import { evaluationPlans, type StepSchedule } from '../../src/engine/schedule.ts';
-import { asLockstepError, type LockstepError } from '../../src/errors.ts';
+import { asLockstepError, LockstepError } from '../../src/errors.ts';
+import { deferred } from '../../src/platform/deferred.ts';
 import type { LanePool } from '../lanes/lane-pool.ts';
+import type { Accusation } from './accusation.ts';
+import type { ShardLease } from './lease.ts';
+import { OverdueWatch } from './overdue.ts';
 import type { StepPeers } from './peers.ts';
 import { type Owed, type StepEffect, type StepEvent, StepMachine, type StepPlan } from './step-machine.ts';
 
@@ -17,6 +21,9 @@ export interface StepShellOptions {
   readonly generation: number;
   readonly lanes: LanePool;
   readonly peers: StepPeers | null;
+  readonly lease: ShardLease;
+  /** Of the largest share of a step. */
+  readonly shardsMax: number;
   readonly schedule: StepSchedule;
   readonly testSamples: number;
   readonly batch: number;
@@ -25,8 +32,11 @@ export interface StepShellOptions {
   readonly send: (message: MessageFrom<'worker'>) => void;
   /** Copies the state and sends it on; training goes on meanwhile. */
   readonly snapshot: (step: number, last: boolean) => void;
-  /** Names what went bad in this step; the weights are those before it. */
-  readonly diagnose: (step: number, sums: Float32Array) => LockstepError;
+  /** What went bad in this step, whose weights are those before it: the model, or somebody's part. */
+  readonly diagnose: (step: number, sums: Float32Array) => LockstepError | Accusation;
+  readonly onAccused: (step: number, accusation: Accusation) => void;
+  /** Its part of a step is overdue. */
+  readonly onPeerOverdue: (rank: number, why: string) => void;
   readonly onFinished: (step: number) => void;
   readonly onFailed: (error: LockstepError, phase: string, step: number) => void;
 }
@@ -39,6 +49,10 @@ export class StepShell {
   #quiescing = false;
   /** Resolves, never rejects, when no lane runs. */
   #lanesIdle: Promise<unknown> = Promise.resolve();
+  #lanesBusy = false;
+  /** Resolves when the lanes are given up. */
+  readonly #lanesStuck = deferred<void>();
+  #overdue: OverdueWatch | null = null;
   /** Sums of all shards of the step in flight, or of the last ones of a task. */
   #sums: Float32Array[] = [];
   #firstSums = 0;
@@ -56,7 +70,20 @@ export class StepShell {
   }
 
   begin(): void {
+    const { lease, shardsMax, peers, onPeerOverdue } = this.#options;
     this.#startedMs = performance.now();
+    this.#overdue = new OverdueWatch({
+      lease,
+      shards: shardsMax,
+      where: () => `step ${this.#machine.step}, ${this.#machine.phase}`,
+      lanesBusy: () => this.#lanesBusy,
+      waitingFor: () => peers?.waitingFor(this.#machine.step) ?? [],
+      onLanesStuck: (error) => {
+        this.#lanesStuck.resolve();
+        this.#fail(error);
+      },
+      onPeerOverdue,
+    });
     this.#handle({ is: 'begin' });
   }
 
@@ -71,8 +98,9 @@ export class StepShell {
    */
   async quiesce(): Promise<number> {
     this.#quiescing = true;
-    await this.#lanesIdle;
+    await Promise.race([this.#lanesIdle, this.#lanesStuck.promise]);
     this.#over = true;
+    this.#overdue?.end();
     return this.#machine.committed;
   }
 
@@ -89,6 +117,7 @@ export class StepShell {
   #fail(error: unknown): void {
     if (this.#over) return;
     this.#over = true;
+    this.#overdue?.end();
     this.#options.onFailed(asLockstepError(error), this.#machine.phase, this.#machine.step);
   }
 
@@ -102,6 +131,11 @@ export class StepShell {
 
   /** The same, of work that the lanes do. */
   #awaitLanes(work: Promise<StepEvent>): void {
+    this.#lanesBusy = true;
+    const idle = (): void => {
+      this.#lanesBusy = false;
+    };
+    work.then(idle, idle);
     this.#lanesIdle = this.#await(work);
   }
 
@@ -136,15 +170,27 @@ export class StepShell {
         snapshot(effect.step, effect.last);
         return;
       case 'diagnose':
-        this.#fail(this.#options.diagnose(effect.step, this.#sums.at(-1)!));
+        this.#diagnose(effect.step);
         return;
       case 'finish':
         this.#over = true;
+        this.#overdue?.end();
         onFinished(effect.step);
         return;
       default:
         effect satisfies never;
     }
+  }
+
+  /** Where it is somebody's part, the next membership computes the step again. */
+  #diagnose(step: number): void {
+    const verdict = this.#options.diagnose(step, this.#sums.at(-1)!);
+    if (verdict instanceof LockstepError) {
+      this.#fail(verdict);
+      return;
+    }
+    this.#overdue?.end();
+    this.#options.onAccused(step, verdict);
   }
 
   async #runSegment(step: number, segment: number): Promise<StepEvent> {
@@ -197,7 +243,11 @@ export class StepShell {
   /** `steps` steps were done since the last time. */
   #measure(steps: number): void {
     const nowMs = performance.now();
-    this.#secondsPerStep = (nowMs - this.#startedMs) / 1000 / steps;
+    const stepMs = (nowMs - this.#startedMs) / steps;
+    const { lease, shardsMax } = this.#options;
+    lease.took(stepMs, shardsMax);
+    this.#overdue?.progressed();
+    this.#secondsPerStep = stepMs / 1000;
     this.#startedMs = nowMs;
   }
 
@@ -225,14 +275,18 @@ export class StepShell {
     const plans = evaluationPlans(testSamples, batch);
     const size = (endShard - firstShard) * reports;
     const sums = new Float32Array(plans.length * size);
+    const begunMs = performance.now();
     for (const [i, plan] of plans.entries()) {
       if (this.#quiescing) return { is: 'evaluated' };
+      this.#overdue?.progressed();
       this.#memory.writeStepTable(0, plan);
       await lanes.run(compiled.evaluate, 0, { gather: 'test' });
       sums.set(this.#memory.readReports(0).subarray(firstShard * reports, endShard * reports), i * size);
     }
     send({ type: 'evaluation', generation, step, firstShard, sums: new Uint8Array(sums.buffer) });
     this.#startedMs = performance.now();
+    // The others may be at it for longer.
+    this.#overdue?.progressed(this.#startedMs - begunMs);
     return { is: 'evaluated' };
   }
 

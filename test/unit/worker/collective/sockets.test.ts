@@ -2,6 +2,7 @@
 
 import { afterEach, describe, expect, it } from 'vitest';
 import { measureAllReduce } from '../../../../bench/all-reduce/bench.ts';
+import { limits } from '../../../../proto/limits.ts';
 import type { MessageOf } from '../../../../proto/messages.ts';
 import { Token } from '../../../../proto/transport/token.ts';
 import { wholeNodes } from '../../../../src/numerics/tree.ts';
@@ -62,6 +63,7 @@ async function join({ boundaries, members, token, listener, rank, delivery }: Jo
     runId: 'test',
     token,
     signal: new AbortController().signal,
+    silenceMs: () => limits.silenceWhileFormingMs,
     handlers: {
       onMessage: (from, message) => {
         if (message.type === 'partial' || message.type === 'sum')
@@ -70,6 +72,7 @@ async function join({ boundaries, members, token, listener, rank, delivery }: Jo
       openTensor: (from, head, dataBytes) =>
         delivery === promptDelivery ? machine!.open(from, head, dataBytes) : null,
       onLost: () => undefined,
+      onMisconduct: () => undefined,
     },
   });
   cleanUp.push(() => mesh.close());
