@@ -4,16 +4,16 @@
 import { ProtocolError } from '../proto/error.ts';
 import { limits } from '../proto/limits.ts';
 import type { MessageOf } from '../proto/messages.ts';
-import { sendPieces } from '../proto/transport/bulk.ts';
 import { closeCodes } from '../proto/transport/connection.ts';
 import { closeText, type Link } from '../proto/transport/link.ts';
 import { protocolVersion } from '../proto/version.ts';
 import type { Checkpoint } from '../src/checkpoint/state.ts';
-import { dataPieces, describeDataset } from '../src/data/share.ts';
+import { describeDataset } from '../src/data/share.ts';
 import type { EvaluationEvent, RunEvent, RunResult } from '../src/engine/events.ts';
 import { asLockstepError, type ErrorCode, LockstepError } from '../src/errors.ts';
 import { deferred } from '../src/platform/deferred.ts';
 import { packageVersion } from '../src/platform/package-root.ts';
+import { BulkSender } from './bulk-sender.ts';
 import { CheckpointKeeper } from './checkpoint-keeper.ts';
 import type { ConnectionId, CoordinatorEffect, CoordinatorEvent } from './effects.ts';
 import type { Journal } from './journal.ts';
@@ -40,6 +40,7 @@ export class CoordinatorSession {
   readonly #machine: CoordinatorMachine;
   readonly #links = new Map<ConnectionId, Link<'coordinator'>>();
   readonly #keeper: CheckpointKeeper;
+  readonly #bulk = new BulkSender();
   readonly #result = deferred<RunResult>();
   readonly #allClosed = deferred<void>();
   #nextConnection = 1;
@@ -170,10 +171,8 @@ export class CoordinatorSession {
         this.#links.get(effect.connection)?.close(closeCodes.failure);
         return;
       case 'sendData':
-        this.#background(this.#sendData(effect.connection));
-        return;
       case 'sendState':
-        this.#background(this.#sendState(effect));
+        this.#sendBulk(effect);
         return;
       case 'notice':
         onEvent({ event: 'notice', message: effect.message });
@@ -212,6 +211,16 @@ export class CoordinatorSession {
       default:
         effect satisfies never;
     }
+  }
+
+  #sendBulk(effect: Extract<CoordinatorEffect, { do: 'sendData' | 'sendState' }>): void {
+    const link = this.#links.get(effect.connection);
+    if (link === undefined) return;
+    this.#background(
+      effect.do === 'sendData'
+        ? this.#bulk.sendData(link, this.#options.plan.dataset)
+        : this.#bulk.sendState(link, effect, (step) => this.#keeper.stateAt(step)),
+    );
   }
 
   #evaluated(event: EvaluationEvent): void {
@@ -273,39 +282,6 @@ export class CoordinatorSession {
       wanted: this.#options.workersWanted,
       reason: effect.reason,
     });
-  }
-
-  async #sendData(connection: ConnectionId): Promise<void> {
-    const link = this.#links.get(connection);
-    for (const piece of dataPieces(this.#options.plan.dataset, limits.pieceBytesMax)) {
-      if (link?.send({ type: 'dataPiece', ...piece }) !== true) return;
-      await link.drained();
-    }
-  }
-
-  async #sendState({
-    connection,
-    generation,
-    step,
-  }: Extract<CoordinatorEffect, { do: 'sendState' }>): Promise<void> {
-    const link = this.#links.get(connection);
-    const sections = await this.#keeper.stateAt(step);
-    for (const { name, bytes } of sections) {
-      await sendPieces(
-        bytes,
-        (offset, piece) =>
-          link?.send({
-            type: 'statePiece',
-            generation,
-            step,
-            section: name,
-            offset,
-            total: bytes.length,
-            bytes: piece,
-          }) ?? false,
-        async () => link?.drained(),
-      );
-    }
   }
 
   #takePiece(piece: MessageOf<'statePiece'>): void {

@@ -31,8 +31,8 @@ export const limits = {
   peerFrameBytesMax: 17 * mebibyte,
   observerFrameBytesMax: 64 * kibibyte,
   adminFrameBytesMax: 64 * kibibyte,
-  /** Sockets that have not become WebSockets yet. */
-  pendingSocketsMax: 256,
+  /** Sockets that have not become WebSockets yet: all workers there can be may dial at one time. */
+  pendingSocketsMax: 1_024,
   /** Of HTTP headers at the upgrade, in bytes. */
   headerBytesMax: 8 * kibibyte,
   // --- shape of a msgpack value
@@ -41,6 +41,8 @@ export const limits = {
   // --- queues, in bytes
   /** A sender of bulk data waits above this (Connection.drained). */
   sendQueueBytes: 4 * mebibyte,
+  /** The same for one of many that are sent to at once: the pieces of all of them are in memory together. */
+  bulkQueueBytes: 256 * kibibyte,
   /** Small exchanges that arrive early, of one peer. */
   earlyBytesMax: 32 * mebibyte,
   /** The same as messages: exchanges of one step and shard reports. */
@@ -49,7 +51,9 @@ export const limits = {
   connectTimeoutMs: 10_000,
   upgradeTimeoutMs: 10_000,
   closeTimeoutMs: 2_000,
+  /** To connect to all peers, for every member on top of it: each has handshakes with all others, on cores they may share. */
   meshTimeoutMs: 5_000,
+  meshTimeoutOfMemberMs: 150,
   /** Between two looks at whether the other end of a control connection is alive. */
   pingIntervalMs: 500,
   /** A member that says nothing for this long while the run runs is taken for lost. */

@@ -1,6 +1,7 @@
 // The full mesh of connections between the workers of one generation (I/O): higher ranks dial lower ones, both say
 // who they are, and only then do messages flow. Losing one of them is told once; nobody reconnects here.
 
+import { setMaxListeners } from 'node:events';
 import type { StreamedHead } from '../proto/codec.ts';
 import { isMisconduct, ProtocolError } from '../proto/error.ts';
 import { limits } from '../proto/limits.ts';
@@ -69,7 +70,7 @@ export class Mesh {
     this.#connections = connections;
   }
 
-  /** Resolves when every other member is connected and has said who it is. Throws LockstepError after meshTimeoutMs. */
+  /** Resolves when every other member is connected and has said who it is. Throws MeshError when it takes too long (limits.meshTimeoutMs), else LockstepError. */
   static async form(options: MeshOptions): Promise<Mesh> {
     const forming = new MeshForming(options);
     try {
@@ -103,17 +104,19 @@ class MeshForming {
   constructor(options: MeshOptions) {
     this.#options = options;
     this.#complete.promise.catch(() => undefined);
+    // Every dial listens to it: many listeners are no leak.
+    setMaxListeners(0, this.#giveUp.signal);
   }
 
   async run(): Promise<ReadonlyMap<number, Connection<'peer'>>> {
     const { membership, listener, signal } = this.#options;
+    const timeoutMs = limits.meshTimeoutMs + limits.meshTimeoutOfMemberMs * membership.members.length;
     const timer = setTimeout(() => {
       const missing = membership.members.flatMap((_, rank) =>
         rank === membership.rank || this.#connected.has(rank) ? [] : [rank],
       );
-      const seconds = limits.meshTimeoutMs / 1000;
-      this.#complete.reject(new MeshError(`no connection within ${seconds} s`, missing));
-    }, limits.meshTimeoutMs);
+      this.#complete.reject(new MeshError(`no connection within ${timeoutMs / 1000} s`, missing));
+    }, timeoutMs);
     const abort = (): void =>
       this.#complete.reject(new ProtocolError('unreachable', 'connecting was given up'));
     signal?.addEventListener('abort', abort, { once: true });

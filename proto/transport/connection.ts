@@ -175,9 +175,9 @@ export class Connection<Local extends End> {
     return true;
   }
 
-  /** Resolves when less than limits.sendQueueBytes wait to be sent, or the connection has ended. */
-  async drained(): Promise<void> {
-    while (this.isOpen && this.#stream.writableLength > limits.sendQueueBytes) {
+  /** Resolves when at most `queueBytes` wait to be sent, or the connection has ended. */
+  async drained(queueBytes: number = limits.sendQueueBytes): Promise<void> {
+    while (this.isOpen && this.#stream.writableLength > queueBytes) {
       await new Promise<void>((resolve) => {
         const settle = (): void => {
           this.#stream.off('drain', settle);

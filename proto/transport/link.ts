@@ -10,8 +10,8 @@ export interface Link<Local extends End> {
   start(handlers: ConnectionHandlers<Local>): void;
   /** False when it is no longer open. */
   send(message: MessageFrom<Local>): boolean;
-  /** Resolves when there is room to send bulk data. */
-  drained(): Promise<void>;
+  /** Resolves when at most `queueBytes` (limits.sendQueueBytes unless given) wait to be sent, or it has ended. */
+  drained(queueBytes?: number): Promise<void>;
   close(code?: number, text?: string): void;
   /** Ends the connection as lost when the other end is silent for longer than this, in milliseconds. */
   watch(silenceMs: () => number): void;

@@ -1,5 +1,6 @@
 // Sockets that have not become WebSockets yet (I/O): each has limits.upgradeTimeoutMs, and there are never more than
-// limits.pendingSocketsMax; the oldest goes first, for an honest handshake is over within milliseconds.
+// limits.pendingSocketsMax. One has to go then: the oldest of the host that has the most here, for an honest handshake is
+// over within milliseconds, and nobody is to suffer for what another host does.
 
 import type { Socket } from 'node:net';
 import { limits } from '../limits.ts';
@@ -10,31 +11,48 @@ interface Waiting {
 }
 
 export class WaitingRoom {
-  /** By the other end's address, which TLS sockets share with the sockets below them. In order of coming. */
-  readonly #waiting = new Map<string, Waiting>();
+  /** By host, and there by port: the address is what TLS sockets share with the sockets below them. In order of coming. */
+  readonly #hosts = new Map<string, Map<number, Waiting>>();
+  #size = 0;
 
   enter(socket: Socket): void {
-    if (this.#waiting.size >= limits.pendingSocketsMax) {
-      const [oldest] = this.#waiting.values();
-      oldest?.socket.destroy();
+    const { remoteAddress, remotePort } = socket;
+    // It is gone already.
+    if (remoteAddress === undefined || remotePort === undefined) {
+      socket.destroy();
+      return;
     }
-    const key = keyOf(socket);
+    if (this.#size >= limits.pendingSocketsMax) this.#makeRoom();
     const timer = setTimeout(() => socket.destroy(), limits.upgradeTimeoutMs);
-    this.#waiting.set(key, { socket, timer });
+    const ofHost = this.#hosts.get(remoteAddress) ?? new Map<number, Waiting>();
+    this.#hosts.set(remoteAddress, ofHost.set(remotePort, { socket, timer }));
+    this.#size += 1;
     socket.once('close', () => {
-      if (this.#waiting.get(key)?.socket === socket) this.#remove(key);
+      if (ofHost.get(remotePort)?.socket === socket) this.#remove(remoteAddress, remotePort);
     });
   }
 
   /** It was let in: it may stay. */
-  leave(socket: Socket): void {
-    this.#remove(keyOf(socket));
+  leave({ remoteAddress, remotePort }: Socket): void {
+    if (remoteAddress !== undefined && remotePort !== undefined) this.#remove(remoteAddress, remotePort);
   }
 
-  #remove(key: string): void {
-    clearTimeout(this.#waiting.get(key)?.timer);
-    this.#waiting.delete(key);
+  #makeRoom(): void {
+    let most: Map<number, Waiting> | null = null;
+    for (const ofHost of this.#hosts.values()) if (ofHost.size > (most?.size ?? 0)) most = ofHost;
+    const [oldest] = most?.values() ?? [];
+    if (oldest === undefined) return;
+    this.leave(oldest.socket);
+    oldest.socket.destroy();
+  }
+
+  #remove(host: string, port: number): void {
+    const ofHost = this.#hosts.get(host);
+    const waiting = ofHost?.get(port);
+    if (ofHost === undefined || waiting === undefined) return;
+    clearTimeout(waiting.timer);
+    ofHost.delete(port);
+    this.#size -= 1;
+    if (ofHost.size === 0) this.#hosts.delete(host);
   }
 }
-
-const keyOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddress} ${remotePort}`;

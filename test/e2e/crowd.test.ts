@@ -152,12 +152,9 @@ it.skipIf(!existsSync('/proc/self/status'))(
     const first = startWorker(port);
     await mutePeer(port);
     const dripping = await Promise.all(Array.from({ length: slowHandshakes }, () => drip(port)));
-    const longest = Math.max(...dripping);
-    expect(longest).toBeGreaterThan(limits.upgradeTimeoutMs * 0.9);
-    expect(longest).toBeLessThan(limits.upgradeTimeoutMs + slackMs);
-    // Those for whom there was no room went at once, so that others could come in.
-    const early = dripping.filter((ms) => ms < limits.upgradeTimeoutMs / 2).length;
-    expect(early).toBeGreaterThanOrEqual(slowHandshakes - limits.pendingSocketsMax);
+    // There is room for all of them; each goes when its time is over.
+    expect(Math.min(...dripping)).toBeGreaterThan(limits.upgradeTimeoutMs * 0.9);
+    expect(Math.max(...dripping)).toBeLessThan(limits.upgradeTimeoutMs + slackMs);
 
     const gone = Promise.all(Array.from({ length: strangers }, (_, which) => stranger(port, which)));
     const second = startWorker(port);

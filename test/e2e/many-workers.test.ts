@@ -1,0 +1,190 @@
+// Many at one coordinator: 64 workers that compute, 500 connections that idle with the token in hand, and some plain sockets.
+// Its memory and the lag of its event loop stay small from the first hello to the end, and the hash is that of a quiet run.
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
+import { encodeMessage } from '../../proto/codec.ts';
+import { coordinatorPath, protocolVersion, roleHeader, versionHeader } from '../../proto/version.ts';
+import { chooseBackend, helloOf } from '../../worker/choose-backend.ts';
+import { cleanEnvironment, doneEvent, lockstep, temporaryDirectory } from './command-line.ts';
+import { startCoordinatorProcess } from './coordinator-process.ts';
+
+const workers = 64;
+const hosts = 4;
+const idle = 500;
+const idlePlain = 100;
+
+const config = {
+  name: 'many',
+  data: { kind: 'digits', train: 640, test: 128 },
+  model: { input: [28, 28, 1], layers: [{ type: 'flatten' }, { type: 'dense', units: 10 }] },
+  loss: 'softmaxCrossEntropy',
+  optimizer: { type: 'sgd', learningRate: 0.1 },
+  epochs: 3,
+  batch: 64,
+  shards: workers,
+};
+const token = '89abcdef01234567'.repeat(4);
+const memoryBytesMax = 512 * 2 ** 20;
+const lagMsMax = 50;
+/** What a machine that is busy with other things may add by not letting the coordinator run. */
+const machineLagMsMax = 500;
+
+interface Lag {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+}
+
+/** A line of event-loop-watch.mjs. */
+interface Watched {
+  readonly looks: number;
+  readonly lag: Lag;
+  readonly own: Lag;
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+  readonly peakBytes: number;
+}
+
+const directory = temporaryDirectory();
+const cwd = directory.path;
+const env = { LOCKSTEP_TOKEN: token };
+const here = (file: string): string => fileURLToPath(new URL(file, import.meta.url));
+let expected = '';
+let children: ChildProcess[] = [];
+let sockets: (Socket | WebSocket)[] = [];
+
+beforeAll(async () => {
+  writeFileSync(join(cwd, 'many.json'), JSON.stringify(config));
+  const quiet = await lockstep(['train', 'many.json', '--workers', '0', '--out', 'quiet', '--json'], { cwd });
+  expected = doneEvent(quiet).weightsSha256;
+});
+afterEach(() => {
+  for (const socket of sockets) socket instanceof WebSocket ? socket.terminate() : socket.destroy();
+  for (const child of children) child.kill('SIGKILL');
+  sockets = [];
+  children = [];
+});
+afterAll(() => directory.remove());
+
+/** A connection with the token that says hello, or not even that, and nothing after it; pings are answered. */
+function idleWebSocket(url: string, hello: Uint8Array | null): Promise<WebSocket> {
+  const socket = new WebSocket(`${url}${coordinatorPath}`, {
+    headers: {
+      authorization: `Bearer ${token}`,
+      [roleHeader]: 'worker',
+      [versionHeader]: String(protocolVersion),
+    },
+    perMessageDeflate: false,
+  });
+  sockets.push(socket);
+  return new Promise((resolve, reject) => {
+    socket.once('error', reject);
+    socket.once('open', () => {
+      if (hello !== null) socket.send(hello);
+      resolve(socket);
+    });
+  });
+}
+
+/** All at once. */
+async function idleWebSockets(url: string): Promise<WebSocket[]> {
+  const backend = await chooseBackend(undefined);
+  const hello = (which: number): Uint8Array | null => {
+    if (which % 2 === 0) return null;
+    const said = helloOf(backend, { workerId: `idle-${which}`, threads: 1, peerHost: '', peerPort: 1 });
+    return encodeMessage({ ...said, runId: '', generation: 0 });
+  };
+  return Promise.all(Array.from({ length: idle }, (_, which) => idleWebSocket(url, hello(which))));
+}
+
+/** A process of several workers; resolves with what it printed, and how it ended. */
+function workerHost(url: string): Promise<{ exitCode: number | null; stdout: string; stderr: string }> {
+  const child = spawn(process.execPath, [here('worker-host.mjs'), url, String(workers / hosts)], {
+    cwd,
+    env: { ...cleanEnvironment(), ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  children.push(child);
+  let stdout = '';
+  let stderr = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    stderr += text;
+  });
+  return new Promise((resolve) => {
+    child.once('close', (exitCode) => resolve({ exitCode, stdout, stderr }));
+  });
+}
+
+const shown = (phase: string, { lag, own, seconds, cpuSeconds, looks }: Watched): string =>
+  `${phase}: ${seconds.toFixed(1)} s (${cpuSeconds.toFixed(1)} s of processor time), event-loop lag over ${looks} looks: ` +
+  `p50 ${lag.p50Ms.toFixed(1)}, p99 ${lag.p99Ms.toFixed(1)}, at most ${lag.maxMs.toFixed(1)} ms ` +
+  `(while it computed itself: p99 ${own.p99Ms.toFixed(1)}, at most ${own.maxMs.toFixed(1)} ms)`;
+
+it(`leads ${workers} workers among ${idle} idle connections`, async () => {
+  const watchFile = join(cwd, 'watch.ndjson');
+  const coordinator = await startCoordinatorProcess(
+    ['many.json', '--workers', String(workers), '--out', 'run'],
+    {
+      cwd,
+      env: {
+        ...env,
+        LOCKSTEP_WATCH_FILE: watchFile,
+        NODE_OPTIONS: `--import=${here('event-loop-watch.mjs')}`,
+      },
+      onSpawn: (child) => children.push(child),
+    },
+  );
+  const { child, port, url, ended, output } = coordinator;
+  for (let i = 0; i < idlePlain; i += 1) {
+    const socket = connect(port, '127.0.0.1').on('error', () => undefined);
+    sockets.push(socket);
+  }
+  const idling = await idleWebSockets(url);
+  const joined = Promise.all(Array.from({ length: hosts }, () => workerHost(url)));
+  let stepping = false;
+  let openAtLastStep = 0;
+  child.stdout!.on('data', () => {
+    if (!stepping && output().includes('{"event":"step"')) {
+      stepping = true;
+      child.kill('SIGUSR2');
+    }
+    if (!output().includes('{"event":"done"'))
+      openAtLastStep = idling.filter(({ readyState }) => readyState === WebSocket.OPEN).length;
+  });
+  const outcome = await ended;
+  const outcomes = await joined;
+  const watched = readFileSync(watchFile, 'utf8').trimEnd().split('\n');
+  const [forming, steps] = watched.map((line) => JSON.parse(line) as Watched);
+  const peakBytes = steps!.peakBytes;
+  console.info(
+    [
+      shown('forming', forming!),
+      shown('stepping', steps!),
+      `resident memory of the coordinator: at most ${(peakBytes / 2 ** 20).toFixed(0)} MiB`,
+    ].join('\n'),
+  );
+  expect(doneEvent(outcome)).toMatchObject({ steps: 30, weightsSha256: expected, stopped: false });
+  // One membership, whole from its first step to its last, and nobody who idled was cut off.
+  expect(outcome.stdout.match(/"event":"membership"/g)).toHaveLength(1);
+  expect(openAtLastStep).toBe(idle);
+  for (const { exitCode, stdout, stderr } of outcomes) {
+    expect(stderr).toBe('');
+    expect(exitCode).toBe(0);
+    expect(JSON.parse(stdout)).toEqual({ steps: new Array(workers / hosts).fill(30), failures: [] });
+  }
+  expect(watched).toHaveLength(2);
+  expect(peakBytes).toBeLessThanOrEqual(memoryBytesMax);
+  for (const { lag, own } of [forming!, steps!]) {
+    expect(own.p99Ms).toBeLessThanOrEqual(lagMsMax);
+    expect(lag.p99Ms).toBeLessThanOrEqual(machineLagMsMax);
+  }
+});
