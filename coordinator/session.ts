@@ -2,7 +2,6 @@
 // other. It decides nothing; effects of the machine are carried out here.
 
 import { ProtocolError } from '../proto/error.ts';
-import { limits } from '../proto/limits.ts';
 import type { MessageOf } from '../proto/messages.ts';
 import { closeCodes } from '../proto/transport/connection.ts';
 import { closeText, type Link } from '../proto/transport/link.ts';
