@@ -15,6 +15,7 @@ import { selectBackend } from '../src/kernels/select.ts';
 import { buildModel } from '../src/nn/build.ts';
 import { compileFor, modelOfRun, type RunModel } from '../worker/engine.ts';
 import { LanePool } from '../worker/lanes/lane-pool.ts';
+import { LaneThreads } from '../worker/lanes/lane-threads.ts';
 
 export interface PredictedBatch {
   /** Sample id of row 0. */
@@ -60,12 +61,13 @@ export async function inferCheckpoint(options: InferenceOptions): Promise<Infere
     lanes,
   });
   const { backend } = selectBackend(options.backend);
-  const pool = await LanePool.create({ compiled, backend, splits: dataset });
+  const threads = new LaneThreads(backend, lanes);
   try {
+    const pool = await LanePool.create({ compiled, threads, splits: dataset });
     loadWeights(pool, options.checkpoint, run);
     return { metrics: await runBatches(pool, options, compiled, samples), samples };
   } finally {
-    await pool.close();
+    await threads.close();
   }
 }
 

@@ -1,5 +1,5 @@
-// A worker's engine for one membership: the model compiled for its part of the shards. Pure but for nothing; the arena
-// and the lanes are made by the lane pool.
+// A worker's engine for one membership: the model compiled for its part of the shards. No I/O; the arena is made by the
+// lane pool.
 
 import { differentiate } from '../src/autodiff/differentiate.ts';
 import { type CompileOptions, compileModel } from '../src/compile/compile.ts';
@@ -24,7 +24,12 @@ export interface RunModel {
   readonly model: Model;
   readonly layout: StateLayout;
   compileOptions(assignment: Assignment): CompileOptions;
+  /** By assignment, the newest last. */
+  readonly compiled: Map<string, CompiledModel>;
 }
+
+/** Memberships that come again, as after a pause of the coordinator, find their program. */
+const compiledKept = 4;
 
 /** Throws LOCKSTEP_MODEL_INVALID. */
 export function modelOfRun(config: RunConfig, data: DataFacts): RunModel {
@@ -40,6 +45,7 @@ export function modelOfRun(config: RunConfig, data: DataFacts): RunModel {
     config,
     model,
     layout: stateLayout(model, optimizer),
+    compiled: new Map(),
     compileOptions: (assignment) => ({
       model,
       training,
@@ -53,7 +59,15 @@ export function modelOfRun(config: RunConfig, data: DataFacts): RunModel {
 }
 
 export function compileFor(run: RunModel, assignment: Assignment): CompiledModel {
-  return compileModel(run.compileOptions(assignment));
+  const key = JSON.stringify(assignment);
+  const compiled = run.compiled.get(key) ?? compileModel(run.compileOptions(assignment));
+  run.compiled.delete(key);
+  run.compiled.set(key, compiled);
+  for (const oldest of run.compiled.keys()) {
+    if (run.compiled.size <= compiledKept) break;
+    run.compiled.delete(oldest);
+  }
+  return compiled;
 }
 
 /** The state of step 0, drawn from the seed: the same on every worker. */

@@ -13,6 +13,7 @@ import type { ChosenBackend } from './choose-backend.ts';
 import { Peers } from './collective/peers.ts';
 import { compileFor, type RunModel, setInitialState, stateVectors } from './engine.ts';
 import { LanePool } from './lanes/lane-pool.ts';
+import type { LaneThreads } from './lanes/lane-threads.ts';
 import { Mesh, type PeerMessage } from './mesh.ts';
 import type { PeerNetwork } from './peer-listener.ts';
 import { type Accusation, accusationOf } from './step/accusation.ts';
@@ -32,7 +33,7 @@ export interface MemberOptions {
   readonly run: RunModel;
   readonly dataset: Dataset;
   readonly backend: ChosenBackend;
-  readonly threads: number;
+  readonly threads: LaneThreads;
   readonly network: PeerNetwork | null;
   /** What this worker has from before. */
   readonly held: HeldState | null;
@@ -132,18 +133,18 @@ export class Member {
       const vectors = stateVectors(lanes.memory, this.#options.run.layout);
       held = { step, vectors: vectors.map(({ floats }) => floats.slice()) };
     }
-    await lanes?.close();
+    lanes?.close();
     return held;
   }
 
   async #engine(): Promise<LanePool> {
-    const { run, membership, threads, backend, dataset } = this.#options;
+    const { run, membership, threads, dataset } = this.#options;
     const { members, rank } = membership;
     const { firstShard, endShard } = members[rank]!;
     const { shards } = run.config;
     const boundaries = [...members.map((member) => member.firstShard), shards];
-    const compiled = compileFor(run, { shards, firstShard, endShard, boundaries, lanes: threads });
-    this.#lanes = await LanePool.create({ compiled, backend: backend.backend, splits: dataset });
+    const compiled = compileFor(run, { shards, firstShard, endShard, boundaries, lanes: threads.lanes });
+    this.#lanes = await LanePool.create({ compiled, threads, splits: dataset });
     return this.#lanes;
   }
 

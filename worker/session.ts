@@ -17,10 +17,12 @@ import { deferred } from '../src/platform/deferred.ts';
 import type { ChosenBackend } from './choose-backend.ts';
 import { modelOfRun, type RunModel, stateVectors, tensorNotFinite } from './engine.ts';
 import type { LanePool } from './lanes/lane-pool.ts';
+import { LaneThreads } from './lanes/lane-threads.ts';
 import { type HeldState, Member } from './member.ts';
 import { MeshError } from './mesh.ts';
 import type { PeerNetwork } from './peer-listener.ts';
 import { ShardLease } from './step/lease.ts';
+import { warmUp } from './warm-up.ts';
 import { type WorkerEffect, type WorkerEvent, WorkerMachine } from './worker-machine.ts';
 
 export interface WorkerSessionOptions {
@@ -55,8 +57,11 @@ export class WorkerSession {
   readonly #machine = new WorkerMachine();
   readonly #outcome = deferred<WorkerOutcome>();
   readonly #ending = new AbortController();
+  /** For the life of the worker. */
+  readonly #threads: LaneThreads;
   #link: Link<'worker'>;
   #prepared: Prepared | null = null;
+  #warm: Promise<void> | null = null;
   #member: Member | null = null;
   /** One membership is given up before the next is built. */
   #forming: Promise<void> = Promise.resolve();
@@ -70,6 +75,7 @@ export class WorkerSession {
   constructor(options: WorkerSessionOptions) {
     this.#options = options;
     this.#link = options.link;
+    this.#threads = new LaneThreads(options.backend.backend, options.threads);
   }
 
   /** Runs to the end. Throws LockstepError. */
@@ -82,6 +88,7 @@ export class WorkerSession {
       this.#link.close();
       await this.#member?.end().catch(() => undefined);
       await this.#forming.catch(() => undefined);
+      await this.#threads.close();
     }
   }
 
@@ -170,9 +177,10 @@ export class WorkerSession {
 
   #prepare({ config, dataset, runId }: MessageOf<'welcome'>): void {
     if (this.#prepared?.dataset) {
-      this.#handle({ is: 'prepared', hasData: true });
+      this.#whenWarm({ is: 'prepared', hasData: true });
       return;
     }
+    this.#threads.start();
     const run = modelOfRun(parseConfig(JSON.parse(config), 'the config of the coordinator'), dataset);
     const given = this.#options.dataset;
     const hasData = given !== null && given.sha256 === dataset.sha256;
@@ -182,7 +190,8 @@ export class WorkerSession {
       dataset: hasData ? given : null,
       assembly: hasData ? null : new DatasetAssembly(dataset),
     };
-    this.#handle({ is: 'prepared', hasData });
+    if (hasData) this.#whenWarm({ is: 'prepared', hasData });
+    else this.#handle({ is: 'prepared', hasData });
   }
 
   #takeData(piece: MessageOf<'dataPiece'>): void {
@@ -190,7 +199,14 @@ export class WorkerSession {
     if (prepared.assembly?.add(piece) !== true) return;
     prepared.dataset = prepared.assembly.finish(datasetSha256);
     prepared.assembly = null;
-    this.#handle({ is: 'dataComplete' });
+    this.#whenWarm({ is: 'dataComplete' });
+  }
+
+  /** Alone there is nobody who would wait meanwhile. */
+  #whenWarm(event: WorkerEvent): void {
+    const { run, dataset } = this.#prepared!;
+    this.#warm ??= this.#options.network === null ? Promise.resolve() : warmUp(run, dataset!, this.#threads);
+    this.#background(this.#warm.then(() => this.#handle(event)));
   }
 
   /** Steps go on without the coordinator as long as all peers are there. */
@@ -231,14 +247,14 @@ export class WorkerSession {
     this.#member = null;
     if (this.#ending.signal.aborted || this.#machine.generation !== generation) return;
     const { run, runId, dataset } = this.#prepared!;
-    const { backend, threads, network } = this.#options;
+    const { backend, network } = this.#options;
     const member = new Member({
       membership,
       runId,
       run,
       dataset: dataset!,
       backend,
-      threads,
+      threads: this.#threads,
       network,
       held: this.#held,
       send: (message) => this.#send(message),

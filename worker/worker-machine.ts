@@ -111,8 +111,10 @@ export class WorkerMachine {
       case 'message':
         return this.#message(event.message);
       case 'prepared':
+        if (this.#phase !== 'loading') return [];
         return event.hasData ? this.#becomeWaiting() : this.#send({ type: 'dataRequest' });
       case 'dataComplete':
+        if (this.#phase !== 'loading') return [];
         return this.#becomeWaiting();
       case 'quiet':
         if (event.generation !== this.#generation || this.#phase !== 'aligning') return [];
@@ -269,7 +271,8 @@ export class WorkerMachine {
   /** Ready in generation 0: the data set is here, a membership may be formed. */
   #becomeWaiting(): WorkerEffect[] {
     this.#phase = 'waiting';
-    return this.#send({ type: 'ready', generation: 0 });
+    // On a link that came anew meanwhile it is said after the welcome.
+    return this.#greeting ? [] : this.#send({ type: 'ready', generation: 0 });
   }
 
   #closed(why: string): WorkerEffect[] {

@@ -114,3 +114,9 @@ export interface CompiledModel {
   /** Room for `tables` step tables; table t at tablesOffset + t * tableSize (int32), its arrays behind it. */
   readonly tables: { readonly offset: number; readonly size: number; readonly count: number };
 }
+
+/** What a lane needs of it, beside the words in the arena. */
+export type LaneProgram = Pick<
+  CompiledModel,
+  'step' | 'update' | 'evaluate' | 'reports' | 'inputs' | 'targets' | 'inputSize' | 'targetSize'
+>;

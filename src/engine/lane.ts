@@ -9,7 +9,7 @@ import {
   resultsHeader,
   stepTableFields,
 } from '../kernels/step-table.ts';
-import type { CompiledModel, ProgramEvent, Segment } from './contract.ts';
+import type { LaneProgram, ProgramEvent, Segment } from './contract.ts';
 
 export type SplitName = 'train' | 'test';
 export type Splits = Readonly<Record<SplitName, Pick<Split, 'inputs' | 'targets'>>>;
@@ -40,12 +40,12 @@ export function abortLanes(ints: Int32Array): boolean {
 }
 
 export class Lane {
-  readonly #compiled: CompiledModel;
+  readonly #compiled: LaneProgram;
   readonly #runner: LaneRunner;
   readonly #lane: number;
   readonly #splits: Splits;
 
-  constructor(compiled: CompiledModel, runner: LaneRunner, lane: number, splits: Splits) {
+  constructor(compiled: LaneProgram, runner: LaneRunner, lane: number, splits: Splits) {
     this.#compiled = compiled;
     this.#runner = runner;
     this.#lane = lane;

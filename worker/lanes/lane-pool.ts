@@ -1,81 +1,47 @@
-// I/O: the lanes of a worker, each a thread of a Piscina pool over the shared arena. The main thread hands out segments,
-// one task a lane, and hears of events while the lanes go on. At most one run at a time.
+// I/O: a compiled model on the lanes of a worker: its arena, and the threads attached to it. The main thread hands out
+// segments, one task a lane, and hears of events while the lanes go on. At most one run at a time.
 
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
-import { Piscina } from 'piscina';
 import type { CompiledModel, ProgramEvent, Segment } from '../../src/engine/contract.ts';
 import { abortLanes, type SplitName, type Splits } from '../../src/engine/lane.ts';
 import { EngineMemory } from '../../src/engine/memory.ts';
 import { assert, LockstepError } from '../../src/errors.ts';
-import type { Backend } from '../../src/kernels/backend.ts';
-import { packageRoot } from '../../src/platform/package-root.ts';
-import { controlWords, type LaneReport, type LaneSetup, type LaneTask, type Phase } from './messages.ts';
+import type { LaneThreads, WithoutLane } from './lane-threads.ts';
+import { controlWords, type LaneReport, type LaneTask, type Phase } from './messages.ts';
 
 export interface LanePoolOptions {
   readonly compiled: CompiledModel;
-  readonly backend: Backend;
+  /** Stay when the pool is closed, unless a lane failed or was still running; one pool at a time is theirs. */
+  readonly threads: LaneThreads;
   /** What lanes gather rows from; a Dataset will do. */
   readonly splits: Splits;
 }
 
 type OnEvent = (event: ProgramEvent) => void;
-type WithoutLane<T> = T extends unknown ? Omit<T, 'lane'> : never;
-
-const threadFile = 'dist/worker/lanes/lane-thread.js';
 
 export class LanePool {
   readonly memory: EngineMemory;
   readonly #compiled: CompiledModel;
-  readonly #pool: Piscina<LaneTask, LaneReport>;
-  readonly #control: Int32Array;
+  readonly #threads: LaneThreads;
   readonly #places = new Map<Segment, { readonly phase: Phase; readonly index: number }>();
   #state: 'idle' | 'running' | 'broken' = 'idle';
 
-  private constructor(memory: EngineMemory, pool: Piscina<LaneTask, LaneReport>, control: Int32Array) {
+  private constructor(memory: EngineMemory, threads: LaneThreads) {
     this.memory = memory;
     this.#compiled = memory.compiled;
-    this.#pool = pool;
-    this.#control = control;
+    this.#threads = threads;
     const { step, update, evaluate } = memory.compiled;
     step.forEach((segment, index) => void this.#places.set(segment, { phase: 'step', index }));
     update.forEach((segment, index) => void this.#places.set(segment, { phase: 'update', index }));
     this.#places.set(evaluate, { phase: 'evaluate', index: 0 });
   }
 
-  /** Makes the arena and starts the threads. Throws LOCKSTEP_OUT_OF_MEMORY, LOCKSTEP_BACKEND_UNAVAILABLE or
+  /** Makes the arena and attaches the threads. Throws LOCKSTEP_OUT_OF_MEMORY, LOCKSTEP_BACKEND_UNAVAILABLE or
       LOCKSTEP_WORKER_FAILED. */
-  static async create({ compiled, backend, splits }: LanePoolOptions): Promise<LanePool> {
-    const filename = join(packageRoot(), threadFile);
-    if (!existsSync(filename)) {
-      throw new LockstepError('LOCKSTEP_WORKER_FAILED', `${filename} is missing; build it: npm run build`);
-    }
-    const memory = new EngineMemory(compiled, backend.createArena(compiled.arenaSize));
-    const control = new SharedArrayBuffer(controlWords.size * 4);
-    const workerData: LaneSetup = {
-      compiled,
-      backend: backend.name,
-      variant: backend.variant,
-      arena: memory.arena.handle,
-      splits: { train: only(splits.train), test: only(splits.test) },
-      control,
-    };
-    const { lanes } = compiled.assignment;
-    const threads = {
-      minThreads: lanes,
-      maxThreads: lanes,
-      concurrentTasksPerWorker: 1,
-      idleTimeout: Infinity,
-    };
-    const pool = new Piscina<LaneTask, LaneReport>({ filename, name: 'runLane', ...threads, workerData });
-    const lanePool = new LanePool(memory, pool, new Int32Array(control));
-    try {
-      await lanePool.#onAllLanes({ kind: 'attach' });
-    } catch (error) {
-      await lanePool.close();
-      throw error;
-    }
-    return lanePool;
+  static async create({ compiled, threads, splits }: LanePoolOptions): Promise<LanePool> {
+    const memory = new EngineMemory(compiled, threads.backend.createArena(compiled.arenaSize));
+    const pool = new LanePool(memory, threads);
+    await pool.#allOf(() => threads.attach(compiled, memory.arena, splits));
+    return pool;
   }
 
   /**
@@ -91,7 +57,7 @@ export class LanePool {
     const place = this.#places.get(segment);
     assert(place !== undefined, 'the segment is one of this compiled model');
     const events = segment.stretches.flatMap(({ event }) => event ?? []);
-    Atomics.store(this.#control, controlWords.eventsPassed, 0);
+    Atomics.store(this.#threads.control, controlWords.eventsPassed, 0);
     const telling = this.#tell(events, onEvent);
     let reports: LaneReport[];
     try {
@@ -124,28 +90,29 @@ export class LanePool {
     return reports[0]!.applied;
   }
 
-  /** Ends the threads. */
-  async close(): Promise<void> {
-    if (this.#state === 'running') abortLanes(this.memory.arena.ints);
+  /** Lets the threads go, for another program if they are idle. */
+  close(): void {
+    if (this.#state === 'running') this.#giveUp();
     this.#state = 'broken';
-    await this.#pool.destroy();
   }
 
-  async #onAllLanes(task: WithoutLane<LaneTask>): Promise<LaneReport[]> {
+  #onAllLanes(task: WithoutLane<LaneTask>): Promise<LaneReport[]> {
+    return this.#allOf(() => this.#threads.run(task));
+  }
+
+  async #allOf(run: () => Promise<LaneReport[]>): Promise<LaneReport[]> {
     assert(this.#state === 'idle', `a pool that is ${this.#state} takes no task`);
     this.#state = 'running';
-    const { lanes } = this.#compiled.assignment;
     try {
-      const runs = Array.from({ length: lanes }, (_, lane) => this.#pool.run({ ...task, lane } as LaneTask));
-      const reports = await Promise.all(runs);
+      const reports = await run();
       const failures = reports.flatMap(({ error }) => error ?? []);
       const failure = failures.find(({ first }) => first) ?? failures[0];
       if (failure) throw new LockstepError(failure.code, failure.message);
       this.#state = 'idle';
       return reports;
     } catch (error) {
-      this.#state = 'broken';
-      abortLanes(this.memory.arena.ints);
+      // Closed meanwhile: the threads may be another pool's.
+      if (this.#state === 'running') this.#giveUp();
       if (error instanceof LockstepError) throw error;
       const reason = error instanceof Error ? error.message : String(error);
       throw new LockstepError('LOCKSTEP_WORKER_FAILED', `a lane of this worker failed: ${reason}`, {
@@ -154,12 +121,19 @@ export class LanePool {
     }
   }
 
+  /** Lanes that are in a barrier come out of it, and the threads end. */
+  #giveUp(): void {
+    this.#state = 'broken';
+    abortLanes(this.memory.arena.ints);
+    this.#threads.drop();
+  }
+
   /** Calls `onEvent` for each event the lanes have passed, woken by the counter that lane 0 raises. */
   #tell(
     events: readonly ProgramEvent[],
     onEvent: OnEvent,
   ): { flush(): void; stop(): void; done: Promise<void> } {
-    const control = this.#control;
+    const { control } = this.#threads;
     let told = 0;
     let stopped = false;
     const tellTo = (passed: number): void => {
@@ -186,9 +160,4 @@ export class LanePool {
       done,
     };
   }
-}
-
-/** A Dataset's splits carry more than lanes need. */
-function only({ inputs, targets }: Splits['train']): Splits['train'] {
-  return { inputs, targets };
 }

@@ -1,29 +1,40 @@
 // What the main thread and the lanes' threads tell each other. All of it is structured-clonable; tensors are never among it.
 
-import type { CompiledModel } from '../../src/engine/contract.ts';
+import type { LaneProgram } from '../../src/engine/contract.ts';
 import type { SplitName, Splits } from '../../src/engine/lane.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import type { ArenaHandle, BackendName } from '../../src/kernels/backend.ts';
 
 /** What a thread gets at its start. */
 export interface LaneSetup {
-  readonly compiled: CompiledModel;
   readonly backend: BackendName;
   readonly variant: string;
-  readonly arena: ArenaHandle;
-  readonly splits: Splits;
   /** Words by `controlWords`. */
   readonly control: SharedArrayBuffer;
 }
 
-export const controlWords = { eventsPassed: 0, size: 16 } as const;
+export const controlWords = {
+  /** Raised by lane 0. */
+  eventsPassed: 0,
+  /** Lanes that have come to be attached, since the start of the threads. */
+  attaching: 1,
+  size: 16,
+} as const;
 
 /** The lists of segments of a compiled model. */
 export type Phase = 'step' | 'update' | 'evaluate';
 
 export type LaneTask =
-  /** Load the backend and attach to the arena. */
-  | { readonly kind: 'attach'; readonly lane: number }
+  /** Load the backend, unless it is, and take up this program in place of the one before. */
+  | {
+      readonly kind: 'attach';
+      readonly lane: number;
+      readonly program: LaneProgram;
+      readonly arena: ArenaHandle;
+      readonly splits: Splits;
+      /** Of `controlWords.attaching` when every thread has a task: a thread that takes two would leave another without. */
+      readonly whenAll: number;
+    }
   | {
       readonly kind: 'segment';
       readonly lane: number;

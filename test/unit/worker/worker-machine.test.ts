@@ -219,6 +219,17 @@ describe('without a coordinator', () => {
     expect(welcome()).toEqual(['prepare']);
     expect(handle({ is: 'prepared', hasData: false })).toEqual(['dataRequest']);
   });
+
+  it('that got warm while the link came anew is ready once, after the welcome', () => {
+    open();
+    welcome();
+    handle({ is: 'prepared', hasData: false });
+    handle({ is: 'closed', why: 'reset' });
+    open();
+    expect(handle({ is: 'dataComplete' })).toEqual([]);
+    expect(welcome()).toEqual(['ready 0']);
+    expect(handle({ is: 'prepared', hasData: true })).toEqual([]);
+  });
 });
 
 describe('leaving', () => {

@@ -12,6 +12,7 @@ import { referenceBackend } from '../../../../src/kernels/reference/backend.ts';
 import { wasmBackend } from '../../../../src/kernels/wasm/backend.ts';
 import { initialValues } from '../../../../src/nn/initialize.ts';
 import { LanePool } from '../../../../worker/lanes/lane-pool.ts';
+import { LaneThreads } from '../../../../worker/lanes/lane-threads.ts';
 import { cnn, mlp } from '../../engine/jobs.ts';
 import { classSamples } from '../../engine/samples.ts';
 import { type Job, prepare, World } from '../../engine/world.ts';
@@ -19,10 +20,10 @@ import { type Job, prepare, World } from '../../engine/world.ts';
 const samples = 45;
 const steps = 20;
 const splits = classSamples(samples, 72, 3);
-const open: LanePool[] = [];
+const open: LaneThreads[] = [];
 
 afterEach(async () => {
-  for (const pool of open.splice(0)) await pool.close();
+  for (const threads of open.splice(0)) await threads.close();
 });
 
 function compile(job: Job, lanes: number, endShard = job.shards): CompiledModel {
@@ -32,9 +33,18 @@ function compile(job: Job, lanes: number, endShard = job.shards): CompiledModel 
   return compileModel({ ...prepare(job), clipNorm, batch, bucketBytes, assignment });
 }
 
-async function openPool(job: Job, compiled: CompiledModel, backend: Backend): Promise<LanePool> {
-  const pool = await LanePool.create({ compiled, backend, splits });
-  open.push(pool);
+function startThreads(backend: Backend, lanes: number): LaneThreads {
+  const threads = new LaneThreads(backend, lanes);
+  open.push(threads);
+  return threads;
+}
+
+function openPool(job: Job, compiled: CompiledModel, backend: Backend): Promise<LanePool> {
+  return attach(job, compiled, startThreads(backend, compiled.assignment.lanes));
+}
+
+async function attach(job: Job, compiled: CompiledModel, threads: LaneThreads): Promise<LanePool> {
+  const pool = await LanePool.create({ compiled, threads, splits });
   const { model } = prepare(job);
   pool.memory.setParameters(initialValues(model.parameters, job.seed));
   pool.memory.setStatistics(initialValues(model.statistics, job.seed));
@@ -159,14 +169,49 @@ describe('a pool', () => {
     for (let i = 0; i < 16; i += 1) pool.memory.writeStepTable(i, schedule.at(i + 1));
     const run = pool.runAlone(0, 16);
     const outcome = expect(run).rejects.toMatchObject({ code: 'LOCKSTEP_WORKER_FAILED' });
-    await pool.close();
+    pool.close();
     await outcome;
+  });
+
+  it('takes the threads of the one before, whatever its program was', async () => {
+    const backend = referenceBackend(32);
+    const threads = startThreads(backend, 2);
+    const before = await attach(cnn, compile(cnn, 2, 5), threads);
+    const { control } = threads;
+    before.close();
+    const pool = await attach(mlp, compile(mlp, 2), threads);
+    const schedule = scheduleOf(mlp);
+    for (let step = 1; step <= steps; step += 1) {
+      pool.memory.writeStepTable(0, schedule.at(step));
+      expect(await pool.runAlone(0, 1)).toBe(1);
+    }
+    expect(stateOf(pool.memory)).toBe(trainInline(mlp, backend));
+    expect(threads.control).toBe(control);
+  });
+
+  it('gets other threads where a lane of the one before failed, or was still running', async () => {
+    const threads = startThreads(referenceBackend(32), 2);
+    const failing = await attach(mlp, compile(mlp, 2), threads);
+    const { control } = threads;
+    failing.memory.writeStepTable(0, scheduleOf(mlp).at(1));
+    failing.memory.arena.ints[failing.memory.arena.ints[failing.memory.tableAt(0) + 12]! + 2] = 2 ** 30;
+    await expect(failing.runAlone(0, 1)).rejects.toMatchObject({ code: 'LOCKSTEP_WORKER_FAILED' });
+    const running = await attach(mlp, compile(mlp, 2), threads);
+    expect(threads.control).not.toBe(control);
+    running.memory.writeStepTable(0, scheduleOf(mlp).at(1));
+    const run = expect(running.runAlone(0, 1)).rejects.toMatchObject({ code: 'LOCKSTEP_WORKER_FAILED' });
+    running.close();
+    await run;
+    const pool = await attach(mlp, compile(mlp, 2), threads);
+    pool.memory.writeStepTable(0, scheduleOf(mlp).at(1));
+    expect(await pool.runAlone(0, 1)).toBe(1);
   });
 
   it('says at its start that a backend cannot be had', async () => {
     const compiled = compile(mlp, 2);
     const backend = { ...referenceBackend(32), name: 'native' as const, variant: 'sparc' };
-    await expect(LanePool.create({ compiled, backend, splits })).rejects.toMatchObject({
+    const threads = startThreads(backend, 2);
+    await expect(LanePool.create({ compiled, threads, splits })).rejects.toMatchObject({
       code: 'LOCKSTEP_BACKEND_UNAVAILABLE',
     });
   });

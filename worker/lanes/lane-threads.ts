@@ -1,0 +1,124 @@
+// I/O: the threads that compute, for the life of a worker: one Piscina thread a lane, with the backend loaded. Programs
+// (lane-pool.ts) are attached to them one after another; threads that failed, or that were given up while they ran, are
+// replaced by others.
+
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { Piscina } from 'piscina';
+import type { CompiledModel, LaneProgram } from '../../src/engine/contract.ts';
+import type { Splits } from '../../src/engine/lane.ts';
+import { assert, LockstepError } from '../../src/errors.ts';
+import type { Arena, Backend } from '../../src/kernels/backend.ts';
+import { packageRoot } from '../../src/platform/package-root.ts';
+import { controlWords, type LaneReport, type LaneSetup, type LaneTask } from './messages.ts';
+
+const threadFile = 'dist/worker/lanes/lane-thread.js';
+
+/**
+ * Threads that have let go of arenas of this many bytes are replaced: a thread frees a shared arena when its garbage is
+ * collected, and for want of garbage of its own that may be never.
+ */
+const arenaBytesLetGoMax = 256 * 1024 * 1024;
+
+export type WithoutLane<T> = T extends unknown ? Omit<T, 'lane'> : never;
+
+interface Threads {
+  readonly pool: Piscina<LaneTask, LaneReport>;
+  readonly control: Int32Array;
+  attachments: number;
+  arenaBytes: number;
+}
+
+export class LaneThreads {
+  readonly backend: Backend;
+  readonly lanes: number;
+  readonly #ending = new Set<Promise<void>>();
+  #threads: Threads | null = null;
+
+  constructor(backend: Backend, lanes: number) {
+    this.backend = backend;
+    this.lanes = lanes;
+  }
+
+  /** Starts the threads where there are none; they come up by themselves. Throws LOCKSTEP_WORKER_FAILED. */
+  start(): void {
+    this.#threads ??= this.#started();
+  }
+
+  /** Words by `controlWords`, of the threads there are. */
+  get control(): Int32Array {
+    assert(this.#threads !== null, 'the threads were started');
+    return this.#threads.control;
+  }
+
+  /** Gives every thread the program in place of the one before. */
+  async attach(compiled: CompiledModel, arena: Arena, splits: Splits): Promise<LaneReport[]> {
+    assert(compiled.assignment.lanes === this.lanes, 'a worker has as many lanes in every membership');
+    if (this.#threads !== null && this.#threads.arenaBytes > arenaBytesLetGoMax) this.drop();
+    this.start();
+    const threads = this.#threads!;
+    threads.attachments += 1;
+    threads.arenaBytes += arena.ints.byteLength;
+    return this.run({
+      kind: 'attach',
+      program: laneProgram(compiled),
+      arena: arena.handle,
+      splits: { train: only(splits.train), test: only(splits.test) },
+      whenAll: threads.attachments * this.lanes,
+    });
+  }
+
+  /** One task a lane. */
+  run(task: WithoutLane<LaneTask>): Promise<LaneReport[]> {
+    const { pool } = this.#threads!;
+    return Promise.all(
+      Array.from({ length: this.lanes }, (_, lane) => pool.run({ ...task, lane } as LaneTask)),
+    );
+  }
+
+  /** Gives the threads up, whatever they are doing; others are started when they are needed. */
+  drop(): void {
+    if (this.#threads === null) return;
+    const ended = this.#threads.pool.destroy().finally(() => this.#ending.delete(ended));
+    ended.catch(() => undefined);
+    this.#ending.add(ended);
+    this.#threads = null;
+  }
+
+  /** Ends the threads. */
+  async close(): Promise<void> {
+    this.drop();
+    await Promise.all(this.#ending);
+  }
+
+  #started(): Threads {
+    const filename = join(packageRoot(), threadFile);
+    if (!existsSync(filename)) {
+      throw new LockstepError('LOCKSTEP_WORKER_FAILED', `${filename} is missing; build it: npm run build`);
+    }
+    const control = new SharedArrayBuffer(controlWords.size * 4);
+    const { name: backend, variant } = this.backend;
+    const workerData: LaneSetup = { backend, variant, control };
+    const pool = new Piscina<LaneTask, LaneReport>({
+      filename,
+      name: 'runLane',
+      minThreads: this.lanes,
+      maxThreads: this.lanes,
+      concurrentTasksPerWorker: 1,
+      idleTimeout: Infinity,
+      workerData,
+    });
+    return { pool, control: new Int32Array(control), attachments: 0, arenaBytes: 0 };
+  }
+}
+
+/** Compiled models carry much more, which would be copied for every thread. */
+function laneProgram(compiled: CompiledModel): LaneProgram {
+  const { step, update, evaluate, reports, inputs, targets, inputSize, targetSize } = compiled;
+  return { step, update, evaluate, reports, inputs, targets, inputSize, targetSize };
+}
+
+/** A Dataset's splits carry more than lanes need. */
+function only({ inputs, targets }: Splits['train']): Splits['train'] {
+  return { inputs, targets };
+}
