@@ -17,8 +17,8 @@ export class Blame {
   /** Step of the newest claim that the model has gone bad, and who made it. */
   #claim: { readonly step: number; readonly workerId: string } | null = null;
   #doubted: number | null = null;
-  /** The generation in which the doubted step is looked at. */
-  #verifying: number | null = null;
+  /** The generation and the step of it that are looked at. */
+  #verifying: { readonly step: number; readonly generation: number } | null = null;
 
   /** A new generation: whoever is in it can be trusted again. */
   formed(): void {
@@ -37,15 +37,18 @@ export class Blame {
 
   /** A member of `generation` cannot say whose fault it is that this step's result is not finite. */
   doubts(step: number, generation: number): Doubt {
-    if (this.#verifying === generation && this.#doubted === step) return 'notFinite';
+    if (this.#verifying?.generation === generation && this.#verifying.step === step) return 'notFinite';
     this.#doubted = step;
     return 'verify';
   }
 
-  /** Is the first step of this generation, `step`, to be looked at? */
+  /**
+   * Is the first step of this generation, `step`, to be looked at? The one after a doubted step as well: whoever spoiled it for
+   * the others may have committed it itself.
+   */
   verifies(step: number, generation: number): boolean {
-    if (this.#doubted !== step) return false;
-    this.#verifying = generation;
+    if (this.#doubted === null || step < this.#doubted || step > this.#doubted + 1) return false;
+    this.#verifying = { step, generation };
     return true;
   }
 }

@@ -20,6 +20,7 @@ import {
   type Range,
 } from './chunks.ts';
 import { alignedFloats, bytesOf, equalBytes, FloatPool } from './floats.ts';
+import { refuseReplay } from './replay.ts';
 import { Round } from './round.ts';
 import type { World } from './world.ts';
 
@@ -189,6 +190,7 @@ export class AllReduce {
   #round(bucket: number, step: number): Round | null {
     const state = this.#buckets[bucket];
     if (state === undefined) throw new ProtocolError('unexpected', `there is no bucket ${bucket}`);
+    refuseReplay(step, state.done);
     if (step <= state.done) return null;
     if (step > state.done + 2)
       throw new ProtocolError(

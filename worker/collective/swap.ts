@@ -5,6 +5,7 @@ import { ProtocolError } from '../../proto/error.ts';
 import { limits } from '../../proto/limits.ts';
 import { assert } from '../../src/errors.ts';
 import { equalBytes } from './floats.ts';
+import { refuseReplay } from './replay.ts';
 import type { World } from './world.ts';
 
 /** What travels: bytes, and a word of flags. */
@@ -77,6 +78,7 @@ export class Swap {
   receive(rank: number, step: number, id: number, part: SwapPart): void {
     const done = this.#done[id];
     if (done === undefined) throw new ProtocolError('unexpected', `there is no swap ${id}`);
+    refuseReplay(step, done);
     if (step <= done) return;
     if (step > done + 2)
       throw new ProtocolError('overflow', `a part of step ${step} while step ${done + 1} is in flight`);

@@ -3,45 +3,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { CoordinatorEffect } from '../../../coordinator/effects.ts';
 import { CoordinatorMachine } from '../../../coordinator/machine.ts';
-import type { RunFacts } from '../../../coordinator/worker-record.ts';
 import type { MessageFrom, MessageOf } from '../../../proto/messages.ts';
-
-const facts: RunFacts = {
-  runId: 'run',
-  workersWanted: 2,
-  workersMin: 1,
-  generation: 0,
-  shards: 8,
-  reports: 2,
-  evaluationBatches: 3,
-  packageVersion: '1.0.0',
-  protocolVersion: 1,
-  checkpointStep: null,
-  endStep: 10,
-  fingerprint: null,
-  evaluateAfter: (step) => step === 5 || step === 10,
-  checkpointAfter: (step) => step === 10,
-};
-const sha = 'a'.repeat(64);
-
-function hello(workerId: string, changes: Partial<MessageOf<'hello'>> = {}): MessageOf<'hello'> {
-  return {
-    type: 'hello',
-    protocolVersion: 1,
-    packageVersion: '1.0.0',
-    fingerprint: sha,
-    kernelHashes: { adam: sha, add: sha },
-    backend: 'native',
-    variant: 'avx2',
-    threads: 2,
-    workerId,
-    peerHost: '',
-    peerPort: 7000,
-    runId: '',
-    generation: 0,
-    ...changes,
-  };
-}
+import { facts, hello, sha } from './story.ts';
 
 let machine = new CoordinatorMachine(facts);
 beforeEach(() => {

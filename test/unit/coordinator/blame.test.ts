@@ -1,0 +1,44 @@
+// Verdicts on numbers that are not finite, and exclusions that grow.
+
+import { beforeEach, expect, it } from 'vitest';
+import { Blame } from '../../../coordinator/blame.ts';
+
+let blame = new Blame();
+beforeEach(() => {
+  blame = new Blame();
+});
+
+it('believes that the model has gone bad when two say so of one step', () => {
+  expect(blame.confirms(7, 'a')).toBe(false);
+  expect(blame.confirms(7, 'a')).toBe(false);
+  expect(blame.confirms(7, 'b')).toBe(true);
+});
+
+it('does not believe two who speak of different steps', () => {
+  blame.confirms(7, 'a');
+  expect(blame.confirms(8, 'b')).toBe(false);
+});
+
+it('has a doubted step looked at, and the one after it, and no other', () => {
+  expect(blame.verifies(7, 2)).toBe(false);
+  expect(blame.doubts(7, 2)).toBe('verify');
+  expect([6, 7, 8, 9].map((step) => blame.verifies(step, 3))).toEqual([false, true, true, false]);
+});
+
+it('takes it for the model where a step was looked at and nobody sent anything wrong', () => {
+  blame.doubts(7, 2);
+  blame.verifies(7, 3);
+  expect(blame.doubts(7, 3)).toBe('notFinite');
+});
+
+it('has the step looked at again in a generation that could not', () => {
+  blame.doubts(7, 2);
+  blame.verifies(6, 3);
+  expect(blame.doubts(7, 3)).toBe('verify');
+});
+
+it('keeps a worker out twice as long each time, up to a limit', () => {
+  const ms = Array.from({ length: 9 }, () => blame.exclusions.exclude('a'));
+  expect(ms).toEqual([5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000, 300_000]);
+  expect(blame.exclusions.exclude('b')).toBe(5_000);
+});

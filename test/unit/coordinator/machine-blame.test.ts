@@ -1,0 +1,92 @@
+// Stories of a coordinator and of members that are to blame, or not.
+
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { CoordinatorEffect } from '../../../coordinator/effects.ts';
+import type { MessageOf } from '../../../proto/messages.ts';
+import { hello, inShort, Story } from './story.ts';
+
+let story = new Story();
+beforeEach(() => {
+  story = new Story({ workersWanted: 3 });
+  for (const connection of [1, 2, 3]) story.join(connection);
+  story.align(1, 0, [1, 2, 3]);
+});
+
+const accuse = (ranks: number[], generation = 1): MessageOf<'accuse'> => ({
+  ...{ type: 'accuse', generation, step: 4, ranks, what: 'a wrong message: x' },
+});
+const notFinite = (step: number, generation = 1): MessageOf<'failure'> => ({
+  ...{ type: 'failure', code: 'LOCKSTEP_NOT_FINITE', message: 'bad', generation, step, phase: 'updating' },
+});
+const alignOf = (effects: readonly CoordinatorEffect[]): MessageOf<'align'> => {
+  const sent = effects.find((effect) => effect.do === 'send' && effect.message.type === 'align');
+  if (sent?.do !== 'send' || sent.message.type !== 'align') throw new Error('nobody is aligned');
+  return sent.message;
+};
+
+describe('an accusation', () => {
+  it('turns the accused out, and keeps it out', () => {
+    expect(inShort(story.say(1, accuse([2])))).toEqual([
+      'close',
+      'journal',
+      'formed',
+      'membership to 1',
+      'membership to 2',
+    ]);
+    story.machine.handle({ is: 'connected', connection: 4, address: '10.0.0.1' });
+    expect(inShort(story.say(4, hello('w3')))[0]).toBe('refused to 4');
+  });
+
+  it('of oneself, of nobody there is and of another generation says nothing about a worker', () => {
+    expect(inShort(story.say(1, accuse([0, 7])))).not.toContain('close');
+    expect(story.say(1, accuse([2], 7))).toEqual([]);
+  });
+
+  it('of nobody has the step looked at; where that shows nothing, it is the model', () => {
+    expect(inShort(story.say(1, accuse([])))).toContain('membership to 3');
+    expect(alignOf(story.align(2, 3, [1, 2, 3]))).toMatchObject({ step: 3, verify: true });
+    const failed = story.say(2, accuse([], 2));
+    expect(inShort(failed)).toEqual(['failure to 1', 'failure to 2', 'failure to 3', 'fail']);
+    expect(failed.at(-1)).toMatchObject({
+      code: 'LOCKSTEP_NOT_FINITE',
+      message: expect.stringContaining('step 4'),
+    });
+  });
+
+  it('is not looked into for other steps', () => {
+    story.say(1, accuse([]));
+    expect(alignOf(story.align(2, 5, [1, 2, 3]))).toMatchObject({ step: 5, verify: false });
+  });
+});
+
+describe('a worker that says the model has gone bad', () => {
+  it('is left out, and the step computed without it', () => {
+    expect(inShort(story.say(1, notFinite(4)))).toEqual([
+      'close',
+      'journal',
+      'formed',
+      'membership to 2',
+      'membership to 3',
+    ]);
+  });
+
+  it('ends the run where another says so too: everybody with the same error', () => {
+    story.say(1, notFinite(4));
+    const failed = story.say(2, notFinite(4));
+    expect(inShort(failed)).toEqual(['failure to 2', 'failure to 3', 'fail']);
+    expect(failed[1]).toMatchObject({
+      message: { code: 'LOCKSTEP_NOT_FINITE', message: 'bad', step: 4, phase: 'updating' },
+    });
+  });
+});
+
+it('a run that the last worker cannot go on with ends with its name, its step and what it was at', () => {
+  const stuck = { ...notFinite(6), code: 'LOCKSTEP_LANES_STUCK', message: 'stuck', phase: 'segments' };
+  story.say(1, stuck);
+  story.say(2, { ...stuck, generation: 2 });
+  expect(story.say(3, { ...stuck, generation: 3 }).at(-1)).toEqual({
+    do: 'fail',
+    code: 'LOCKSTEP_LANES_STUCK',
+    message: 'worker w3 failed in step 6, segments: stuck',
+  });
+});
