@@ -13,12 +13,17 @@ export type Doubt =
 
 export class Blame {
   readonly suspicions = new Suspicions();
-  readonly exclusions = new Exclusions();
+  readonly exclusions: Exclusions;
   /** Step of the newest claim that the model has gone bad, and who made it. */
   #claim: { readonly step: number; readonly workerId: string } | null = null;
   #doubted: number | null = null;
   /** The generation and the step of it that are looked at. */
   #verifying: { readonly step: number; readonly generation: number } | null = null;
+
+  /** `quarantined`: by the coordinators before. */
+  constructor(quarantined: ReadonlyMap<string, string>) {
+    this.exclusions = new Exclusions(quarantined);
+  }
 
   /** A new generation: whoever is in it can be trusted again. */
   formed(): void {

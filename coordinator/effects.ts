@@ -20,8 +20,6 @@ export type CoordinatorEvent =
   /** It sent what it must not, which showed outside of the machine. */
   | { readonly is: 'misconduct'; readonly connection: ConnectionId; readonly what: string }
   | { readonly is: 'stop' }
-  /** Nothing is waited for any longer: the workers that are here will do. */
-  | { readonly is: 'gathered' }
   | { readonly is: 'timer'; readonly timer: Timer }
   | { readonly is: 'checkpointed'; readonly step: number }
   /** Something outside of the machine went wrong: a checkpoint could not be written, a process did not start. */
@@ -29,6 +27,7 @@ export type CoordinatorEvent =
 
 /** Set by an effect, and given back as an event. */
 export type Timer =
+  | { readonly kind: 'gathering' }
   | { readonly kind: 'suspicion'; readonly generation: number }
   | { readonly kind: 'exclusion'; readonly workerId: string };
 
@@ -47,6 +46,8 @@ export type CoordinatorEffect =
   | { readonly do: 'setTimer'; readonly timer: Timer; readonly ms: number }
   /** Durable before anything that follows. */
   | { readonly do: 'journal'; readonly generation: number; readonly workerIds: readonly string[] }
+  /** Kept out of this run for good, by coordinators to come as well; durable before anything that follows. */
+  | { readonly do: 'quarantine'; readonly workerId: string; readonly what: string }
   /** The membership is formed. */
   | {
       readonly do: 'formed';
@@ -64,6 +65,10 @@ export type CoordinatorEffect =
       readonly step: number;
       readonly parts: readonly Extract<FromWorker, { type: 'evaluation' }>[];
     }
-  | { readonly do: 'statePiece'; readonly piece: Extract<FromWorker, { type: 'statePiece' }> }
+  | {
+      readonly do: 'statePiece';
+      readonly connection: ConnectionId;
+      readonly piece: Extract<FromWorker, { type: 'statePiece' }>;
+    }
   | { readonly do: 'end'; readonly step: number; readonly weightsSha256: string }
   | { readonly do: 'fail'; readonly code: ErrorCode; readonly message: string };

@@ -11,7 +11,12 @@ export class Exclusions {
   readonly #unreachable = new Set<string>();
   /** How often each was excluded. */
   readonly #times = new Map<string, number>();
-  readonly #quarantined = new Map<string, string>();
+  readonly #quarantined: Map<string, string>;
+
+  /** `quarantined`: by the coordinators before. */
+  constructor(quarantined: ReadonlyMap<string, string>) {
+    this.#quarantined = new Map(quarantined);
+  }
 
   /** Until readmit(), which is due after as many milliseconds as it returns. */
   exclude(workerId: string): number {

@@ -1,4 +1,4 @@
-// What a coordinator must not forget: the run's id and the newest generation, each line fsynced before anybody hears of it
+// What a coordinator must not forget: the run's id, the newest generation, who is kept out; each line fsynced before anybody hears of it
 // (I/O). A lock beside it keeps a second coordinator of this machine out while the first lives.
 
 import { randomUUID } from 'node:crypto';
@@ -14,6 +14,9 @@ interface JournalState {
   /** Null where no line says it. */
   readonly runId: string | null;
   readonly generation: number;
+  /** Of that generation, in rank order. */
+  readonly members: readonly string[];
+  readonly quarantined: ReadonlyMap<string, string>;
   /** The last line is whole, or there is none. */
   readonly isWhole: boolean;
 }
@@ -22,6 +25,10 @@ export class Journal {
   readonly runId: string;
   /** The newest generation that was formed; 0 before the first. */
   readonly generation: number;
+  /** workerIds of that generation, in rank order. */
+  readonly members: readonly string[];
+  /** Who is kept out of the run, and for what. */
+  readonly quarantined: ReadonlyMap<string, string>;
   readonly #path: string;
   readonly #file: number;
   readonly #lock: string;
@@ -29,6 +36,8 @@ export class Journal {
   private constructor(path: string, state: JournalState, file: number, lock: string) {
     this.runId = state.runId ?? randomUUID();
     this.generation = state.generation;
+    this.members = state.members;
+    this.quarantined = state.quarantined;
     this.#path = path;
     this.#file = file;
     this.#lock = lock;
@@ -57,11 +66,12 @@ export class Journal {
 
   /** Durable when it returns. */
   formed(generation: number, workerIds: readonly string[]): void {
-    try {
-      this.#append({ generation, workerIds });
-    } catch (error) {
-      throw cannotBe('written', this.#path, error);
-    }
+    this.#append({ generation, workerIds });
+  }
+
+  /** Durable when it returns. */
+  quarantine(workerId: string, what: string): void {
+    this.#append({ quarantined: workerId, what });
   }
 
   /** Everything is on disk before; the lock goes, whatever happens. Throws LOCKSTEP_FILE_SYSTEM. */
@@ -78,8 +88,12 @@ export class Journal {
   }
 
   #append(line: object): void {
-    writeWhole(this.#file, `${JSON.stringify(line)}\n`);
-    fsyncSync(this.#file);
+    try {
+      writeWhole(this.#file, `${JSON.stringify(line)}\n`);
+      fsyncSync(this.#file);
+    } catch (error) {
+      throw cannotBe('written', this.#path, error);
+    }
   }
 }
 
@@ -108,20 +122,43 @@ function readState(path: string): JournalState {
     // As bytes: Node aborts where the closing fails after reading a text.
     text = readFileSync(path).toString('utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
-      return { runId: null, generation: 0, isWhole: true };
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { ...stateOfLines([]), isWhole: true };
     throw error;
   }
-  let runId: string | null = null;
-  let generation = 0;
-  for (const line of text.split('\n').map(parseLine)) {
-    if (typeof line.runId === 'string' && runId === null) runId = line.runId;
-    if (Number.isSafeInteger(line.generation)) generation = Math.max(generation, line.generation as number);
-  }
-  return { runId, generation, isWhole: text === '' || text.endsWith('\n') };
+  const isWhole = text === '' || text.endsWith('\n');
+  return { ...stateOfLines(text.split('\n').map(parseLine)), isWhole };
 }
 
-function parseLine(line: string): { readonly runId?: unknown; readonly generation?: unknown } {
+/** A line of ours is one of three: the run's id, a generation, who is kept out. */
+interface Line {
+  readonly runId?: unknown;
+  readonly generation?: unknown;
+  readonly workerIds?: unknown;
+  readonly quarantined?: unknown;
+  readonly what?: unknown;
+}
+
+function stateOfLines(lines: readonly Line[]): Omit<JournalState, 'isWhole'> {
+  let runId: string | null = null;
+  let generation = 0;
+  let members: readonly string[] = [];
+  const quarantined = new Map<string, string>();
+  for (const line of lines) {
+    if (typeof line.runId === 'string') runId ??= line.runId;
+    if (Number.isSafeInteger(line.generation) && (line.generation as number) > generation) {
+      generation = line.generation as number;
+      members = isTexts(line.workerIds) ? line.workerIds : [];
+    }
+    if (typeof line.quarantined === 'string') quarantined.set(line.quarantined, String(line.what));
+  }
+  return { runId, generation, members, quarantined };
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((each) => typeof each === 'string');
+}
+
+function parseLine(line: string): Line {
   try {
     return Object(JSON.parse(line));
   } catch {

@@ -5,12 +5,15 @@
 import { type ErrorCode, errorCodes } from '../src/errors.ts';
 import { refusalOf } from './admission.ts';
 import { Blame } from './blame.ts';
+import { departureOf, mustHandOver } from './departure.ts';
 import type { CoordinatorEffect, CoordinatorEvent, FromWorker, Timer, ToWorker } from './effects.ts';
+import { Gathering, gatherAgainMs } from './gathering.ts';
 import { alignmentOf, formation } from './membership.ts';
 import { Progress } from './progress.ts';
 import { weightsDifference } from './results.ts';
 import { Roster } from './roster.ts';
 import { suspicionMs } from './suspicion.ts';
+import { sendAlignment, sendFailure, sendTo } from './tell.ts';
 import type { Hello, RunFacts, Worker } from './worker-record.ts';
 
 type Phase = 'gathering' | 'aligning' | 'running' | 'paused' | 'over';
@@ -23,11 +26,14 @@ export class CoordinatorMachine {
   #members: Worker[] = [];
   #stopRequested = false;
   readonly #progress: Progress;
-  readonly #blame = new Blame();
+  readonly #blame: Blame;
+  readonly #gathering: Gathering;
 
   constructor(facts: RunFacts) {
     this.#facts = facts;
     this.#progress = new Progress(facts);
+    this.#blame = new Blame(facts.quarantined);
+    this.#gathering = new Gathering(facts);
     this.#generation = facts.generation;
   }
 
@@ -51,16 +57,10 @@ export class CoordinatorMachine {
       }
       case 'closed':
         return this.#closed(event);
-      case 'misconduct': {
-        const worker = this.#roster.at(event.connection);
-        return worker === undefined ? [] : this.#misconduct([worker], event.what);
-      }
+      case 'misconduct':
+        return this.#closed({ ...event, is: 'closed', why: event.what, misconduct: true });
       case 'stop':
         return this.#stop();
-      case 'gathered':
-        return this.#phase === 'gathering' && this.#present().length > 0
-          ? this.#reform('no more are waited for')
-          : [];
       case 'timer':
         return this.#timer(event.timer);
       case 'checkpointed':
@@ -75,11 +75,8 @@ export class CoordinatorMachine {
 
   #message(worker: Worker, message: FromWorker): CoordinatorEffect[] {
     if (message.type !== 'hello' && worker.hello === null) {
-      return this.#refuse(
-        worker,
-        'LOCKSTEP_PROTOCOL',
-        `the first message must be hello, not ${message.type}`,
-      );
+      const what = `the first message must be hello, not ${message.type}`;
+      return this.#refuse(worker, 'LOCKSTEP_PROTOCOL', what);
     }
     switch (message.type) {
       case 'hello':
@@ -98,6 +95,8 @@ export class CoordinatorMachine {
       case 'ready':
         if (message.generation === 0) return this.#dataReady(worker);
         return this.#isMember(worker, message.generation) ? this.#memberReady(worker) : [];
+      case 'suspect':
+        return this.#suspect(worker, message);
       default:
         return this.#isMember(worker, message.generation) ? this.#ofMember(worker, message) : [];
     }
@@ -112,14 +111,12 @@ export class CoordinatorMachine {
     worker: Worker,
     message: Extract<
       FromWorker,
-      { type: 'standing' | 'suspect' | 'accuse' | 'report' | 'evaluation' | 'statePiece' | 'finished' }
+      { type: 'standing' | 'accuse' | 'report' | 'evaluation' | 'statePiece' | 'finished' }
     >,
   ): CoordinatorEffect[] {
     switch (message.type) {
       case 'standing':
         return this.#standing(worker, message.hasState ? message.step : null);
-      case 'suspect':
-        return this.#suspect(worker, message.rank, message.why);
       case 'accuse':
         return this.#accuse(worker, message);
       case 'report':
@@ -127,7 +124,9 @@ export class CoordinatorMachine {
       case 'evaluation':
         return this.#evaluation(worker, message);
       case 'statePiece':
-        return this.#members[0] === worker ? [{ do: 'statePiece', piece: message }] : [];
+        return this.#members[0] === worker
+          ? [{ do: 'statePiece', connection: worker.connection, piece: message }]
+          : [];
       case 'finished':
         return this.#finished(worker, message);
       default:
@@ -154,47 +153,51 @@ export class CoordinatorMachine {
         ? []
         : [{ do: 'close', connection: twin.connection }, ...this.#lost(twin, 'it came anew')];
     worker.hello = hello;
+    worker.memberOf = hello.generation;
     return [...dropped, { do: 'welcome', connection: worker.connection, workerId: hello.workerId }];
-  }
-
-  #present(): Worker[] {
-    return this.#roster.present(this.#members);
   }
 
   /** The worker has the data set: generation 0 is the time before any membership. */
   #dataReady(worker: Worker): CoordinatorEffect[] {
     if (worker.hasData) return [];
     worker.hasData = true;
-    const present = this.#present().length;
-    const wanted = this.#facts.workersWanted;
-    if (this.#phase === 'gathering' && present < wanted) {
-      return [{ do: 'notice', message: `${present} of ${wanted} workers are here` }];
-    }
-    if (present > this.#facts.shards) {
-      return this.#refuse(
-        worker,
-        'LOCKSTEP_USAGE',
-        `the run has ${this.#facts.shards} shards, and a worker for each`,
-      );
-    }
-    const reason =
-      this.#phase === 'gathering' ? 'all workers are here' : `worker ${worker.hello!.workerId} joined`;
-    return this.#reform(reason);
+    if (this.#phase === 'gathering') return this.#gather();
+    const { workerId } = worker.hello!;
+    return this.#phase !== 'paused' && this.#members.length >= this.#facts.shards
+      ? [
+          {
+            do: 'notice',
+            message: `worker ${workerId} is a spare: all ${this.#facts.shards} shards have theirs`,
+          },
+        ]
+      : this.#reform(`worker ${workerId} joined`);
+  }
+
+  /** Goes on, or waits: for all before a first step, for the members before, and not for long, when taken up again. */
+  #gather(): CoordinatorEffect[] {
+    const present = this.#roster.present();
+    const reason = this.#gathering.reason(present);
+    if (reason !== null) return this.#reform(reason);
+    const message = `${present.length} of ${this.#facts.workersWanted} workers are here`;
+    const timer = { do: 'setTimer', timer: { kind: 'gathering' }, ms: gatherAgainMs } as const;
+    return [{ do: 'notice', message }, ...(this.#gathering.startsToWait(present) ? [timer] : [])];
   }
 
   /** The one mechanism: whoever is here forms the next generation. */
   #reform(reason: string): CoordinatorEffect[] {
-    const members = this.#present();
+    const members = this.#roster.members(this.#facts.shards);
     this.#blame.formed();
     const tooFew = members.length < Math.max(1, this.#facts.workersMin);
-    return tooFew ? this.#becomePaused(members.length, reason) : this.#becomeAligning(members, reason);
+    return tooFew && !mustHandOver(members, this.#stopRequested)
+      ? this.#becomePaused(members.length, reason)
+      : this.#becomeAligning(members, reason);
   }
 
   #becomePaused(present: number, reason: string): CoordinatorEffect[] {
     this.#phase = 'paused';
     this.#members = [];
     if (this.#stopRequested) {
-      const message = `stopped while no worker was here (${reason}); the newest checkpoint stays`;
+      const message = `stopped while the run paused (${reason}); the newest checkpoint stays`;
       return this.#becomeFailed('LOCKSTEP_STOPPED', message);
     }
     const missing = Math.max(1, this.#facts.workersMin) - present;
@@ -208,6 +211,7 @@ export class CoordinatorMachine {
     this.#members = members;
     this.#progress.formed(members.length);
     for (const member of members) {
+      member.memberOf = this.#generation;
       member.standing = undefined;
       member.ready = false;
       member.finished = null;
@@ -220,24 +224,13 @@ export class CoordinatorMachine {
     worker.standing = has;
     if (this.#members.some(({ standing }) => standing === undefined)) return [];
     const standings = this.#members.map(({ standing }, rank) => ({ rank, step: standing! }));
-    const { reason, behind, ...where } = alignmentOf(standings, this.#progress.checkpointStep);
-    const { step, origin } = where;
-    const generation = this.#generation;
-    const message = {
-      type: 'align',
-      generation,
-      ...where,
-      behind: [...behind],
-      ...this.#progress.owedAfter(step),
-      verify: this.#blame.verifies(step + 1, generation),
-    } as const;
+    const alignment = alignmentOf(standings, this.#progress.checkpointStep);
+    const { step, reason } = alignment;
+    const verify = this.#blame.verifies(step + 1, this.#generation);
+    const more = { ...this.#progress.owedAfter(step), verify };
     return [
       { do: 'aligned', step, reason },
-      ...this.#toMembers(message),
-      ...(origin !== 'checkpoint' ? [] : behind).map((rank): CoordinatorEffect => {
-        const { connection } = this.#members[rank]!;
-        return { do: 'sendState', connection, generation, step };
-      }),
+      ...sendAlignment(alignment, this.#members, this.#generation, more),
     ];
   }
 
@@ -259,7 +252,7 @@ export class CoordinatorMachine {
   }
 
   #toMembers(message: ToWorker): CoordinatorEffect[] {
-    return this.#members.map(({ connection }) => ({ do: 'send', connection, message }));
+    return sendTo(this.#members, message);
   }
 
   /** Rank 0 speaks for all; the sums of every shard are there. */
@@ -278,8 +271,10 @@ export class CoordinatorMachine {
 
   /** They say what cannot be: the run goes on without them, and they are not let in again. */
   #misconduct(workers: readonly Worker[], what: string): CoordinatorEffect[] {
-    for (const { hello } of workers) this.#blame.exclusions.quarantine(hello!.workerId, what);
-    return this.#leftOut(workers, what);
+    const ids = workers.map(({ hello }) => hello!.workerId);
+    for (const workerId of ids) this.#blame.exclusions.quarantine(workerId, what);
+    const kept = ids.map((workerId): CoordinatorEffect => ({ do: 'quarantine', workerId, what }));
+    return [...kept, ...this.#leftOut(workers, what)];
   }
 
   #finished(worker: Worker, message: Extract<FromWorker, { type: 'finished' }>): CoordinatorEffect[] {
@@ -298,21 +293,30 @@ export class CoordinatorMachine {
 
   #stop(): CoordinatorEffect[] {
     this.#stopRequested = true;
-    if (this.#phase === 'gathering')
-      return this.#becomeFailed('LOCKSTEP_STOPPED', 'stopped before the first step');
-    if (this.#phase === 'paused') return this.#becomePaused(0, 'no worker');
-    return this.#phase === 'running' ? this.#toMembers({ type: 'stop', generation: this.#generation }) : [];
+    if (this.#phase === 'running') return this.#toMembers({ type: 'stop', generation: this.#generation });
+    if (this.#phase === 'aligning') return [];
+    if (mustHandOver(this.#roster.present(), true)) return this.#reform('the run is to stop');
+    return this.#phase === 'gathering'
+      ? this.#becomeFailed('LOCKSTEP_STOPPED', 'stopped before the first step')
+      : this.#becomePaused(0, 'no worker');
   }
 
-  /** The last one finishes its step and hands over a checkpoint; any other is free at once, the others go on. */
+  /** Free at once where another has what it has; else it hands over: to the others, or the last one a checkpoint. */
   #leave(worker: Worker): CoordinatorEffect[] {
     worker.leaving = true;
-    const isMember = this.#members.includes(worker);
-    if (isMember && this.#roster.nobodyStays()) {
-      return this.#phase === 'running' ? this.#toMembers({ type: 'stop', generation: this.#generation }) : [];
+    const { workerId } = worker.hello!;
+    switch (departureOf(worker, this.#phase as Exclude<Phase, 'over'>, this.#members)) {
+      case 'whenAligned':
+        return [];
+      case 'form':
+        return this.#reform(`worker ${workerId} hands over`);
+      case 'checkpoint':
+        return this.#toMembers({ type: 'stop', generation: this.#generation });
+      case 'atOnce': {
+        const isMember = this.#members.includes(worker);
+        return [...this.#release(worker), ...(isMember ? this.#reform(`worker ${workerId} left`) : [])];
+      }
     }
-    const effects = this.#release(worker);
-    return isMember ? [...effects, ...this.#reform(`worker ${worker.hello!.workerId} left`)] : effects;
   }
 
   #release(worker: Worker): CoordinatorEffect[] {
@@ -320,9 +324,14 @@ export class CoordinatorMachine {
     return [{ do: 'send', connection: worker.connection, message: { type: 'released' } }];
   }
 
-  #suspect(by: Worker, rank: number, why: string): CoordinatorEffect[] {
+  #suspect(by: Worker, { generation, rank, why }: FromWorker & { type: 'suspect' }): CoordinatorEffect[] {
+    if (this.#phase === 'gathering' && generation === this.#generation) {
+      this.#gathering.gone(rank);
+      const reason = this.#gathering.reason(this.#roster.present());
+      return reason === null ? [] : this.#reform(reason);
+    }
     const suspected = this.#members[rank];
-    if (suspected === undefined || suspected === by) return [];
+    if (!this.#isMember(by, generation) || suspected === undefined || suspected === by) return [];
     const isFirst = this.#blame.suspicions.add(this.#members.indexOf(by), rank, why);
     const message = `worker ${by.hello!.workerId} cannot reach worker ${suspected.hello!.workerId}: ${why}`;
     const timer = { kind: 'suspicion', generation: this.#generation } as const;
@@ -349,6 +358,10 @@ export class CoordinatorMachine {
   }
 
   #timer(timer: Timer): CoordinatorEffect[] {
+    if (timer.kind === 'gathering') {
+      const isLate = this.#phase === 'gathering' && this.#roster.present().length > 0;
+      return isLate ? this.#reform('no more are waited for') : [];
+    }
     if (timer.kind === 'exclusion') {
       this.#blame.exclusions.readmit(timer.workerId);
       return [];
@@ -427,19 +440,7 @@ export class CoordinatorMachine {
     at: { readonly step?: number; readonly phase?: string } = {},
   ): CoordinatorEffect[] {
     this.#phase = 'over';
-    const failure: ToWorker = {
-      type: 'failure',
-      code,
-      message: message.slice(0, 2000),
-      generation: this.#generation,
-      step: at.step ?? 0,
-      phase: at.phase ?? 'coordinator',
-    };
-    return [
-      ...this.#roster
-        .named()
-        .map(({ connection }): CoordinatorEffect => ({ do: 'send', connection, message: failure })),
-      { do: 'fail', code, message },
-    ];
+    const failed = sendFailure(this.#roster.named(), code, message, { ...at, generation: this.#generation });
+    return [...failed, { do: 'fail', code, message }];
   }
 }

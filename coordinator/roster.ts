@@ -32,11 +32,16 @@ export class Roster {
     return this.named()[0]?.hello ?? null;
   }
 
-  /** Who can be a member: a last one that wants to leave stays until another has its state. */
-  present(members: readonly Worker[]): Worker[] {
-    return [...this.#workers.values()].filter(
-      (worker) => worker.hasData && (!worker.leaving || members.includes(worker)),
-    );
+  /** Who can be a member: one that wants to leave is here until another has its state. */
+  present(): Worker[] {
+    return [...this.#workers.values()].filter(({ hasData }) => hasData);
+  }
+
+  /** One for each shard at most; who was in the newest generation comes first, for it may hold the newest state. */
+  members(shards: number): Worker[] {
+    return this.present()
+      .sort((a, b) => b.memberOf - a.memberOf)
+      .slice(0, shards);
   }
 
   nobodyStays(): boolean {

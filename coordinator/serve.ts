@@ -26,6 +26,8 @@ export interface OpenRunOptions {
   readonly workers: number;
   /** With fewer the run pauses. */
   readonly workersMin?: number;
+  /** Workers may be left of the coordinator before. */
+  readonly membersComeBack?: boolean;
   readonly stopAfterStep: number | undefined;
   readonly onEvent: (event: RunEvent) => void;
 }
@@ -47,6 +49,7 @@ export async function openRun(options: OpenRunOptions): Promise<CoordinatorSessi
     workersWanted: Math.max(1, workers),
     workersMin: options.workersMin ?? 1,
     journal,
+    membersComeBack: options.membersComeBack ?? false,
     from,
     onEvent,
   });

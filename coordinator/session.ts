@@ -26,13 +26,12 @@ export interface SessionOptions {
   readonly workersWanted: number;
   readonly workersMin: number;
   readonly journal: Journal;
+  /** Workers may be left of the coordinator before: processes that did not end with it. */
+  readonly membersComeBack: boolean;
   /** The checkpoint to go on from. */
   readonly from: Checkpoint | null;
   readonly onEvent: (event: RunEvent) => void;
 }
-
-/** How long a run that is taken up again waits for more workers, in milliseconds. */
-const gatherAgainMs = 1_000;
 
 export class CoordinatorSession {
   readonly #options: SessionOptions;
@@ -55,6 +54,8 @@ export class CoordinatorSession {
     this.#machine = new CoordinatorMachine({
       runId: journal.runId,
       generation: journal.generation,
+      membersBefore: options.membersComeBack ? journal.members : [],
+      quarantined: journal.quarantined,
       workersWanted: options.workersWanted,
       workersMin: options.workersMin,
       shards: plan.config.shards,
@@ -92,7 +93,6 @@ export class CoordinatorSession {
       return;
     }
     const connection = this.#nextConnection++;
-    if (connection === 1 && this.#options.journal.generation > 0) this.#gatherSoon();
     this.#links.set(connection, link);
     this.#handle({ is: 'connected', connection, address: link.remoteAddress });
     const patience = new Patience();
@@ -113,19 +113,6 @@ export class CoordinatorSession {
         });
       },
     });
-  }
-
-  /** Nothing more is waited for before the first step. */
-  gathered(): void {
-    this.#handle({ is: 'gathered' });
-  }
-
-  /** A run taken up again does not wait for workers that died meanwhile: whoever is here soon goes on. */
-  #gatherSoon(): void {
-    const timer = setInterval(() => {
-      if (this.#machine.phase === 'gathering') this.gathered();
-      else clearInterval(timer);
-    }, gatherAgainMs).unref();
   }
 
   /** Finish the step in flight, keep a checkpoint, end. */
@@ -185,6 +172,9 @@ export class CoordinatorSession {
       case 'journal':
         this.#options.journal.formed(effect.generation, effect.workerIds);
         return;
+      case 'quarantine':
+        this.#options.journal.quarantine(effect.workerId, effect.what);
+        return;
       case 'setTimer':
         setTimeout(() => this.#handle({ is: 'timer', timer: effect.timer }), effect.ms).unref();
         return;
@@ -199,7 +189,7 @@ export class CoordinatorSession {
         return;
       }
       case 'statePiece':
-        this.#takePiece(effect.piece);
+        this.#takePiece(effect.connection, effect.piece);
         return;
       case 'end':
         this.#background(this.#end(effect.step, effect.weightsSha256));
@@ -283,12 +273,12 @@ export class CoordinatorSession {
     });
   }
 
-  #takePiece(piece: MessageOf<'statePiece'>): void {
+  #takePiece(connection: ConnectionId, piece: MessageOf<'statePiece'>): void {
     try {
       this.#background(this.#keeper.take(piece));
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      this.fail('LOCKSTEP_PROTOCOL', `a worker sent a wrong snapshot: ${error.message}`);
+      this.#handle({ is: 'misconduct', connection, what: `it sent a wrong snapshot: ${error.message}` });
     }
   }
 

@@ -14,6 +14,10 @@ export interface RunFacts extends AdmissionFacts {
   readonly workersMin: number;
   /** The newest generation of the journal; the first one formed is the next. */
   readonly generation: number;
+  /** workerIds of that generation that may come back, in rank order. */
+  readonly membersBefore: readonly string[];
+  /** Who is kept out of the run, and for what. */
+  readonly quarantined: ReadonlyMap<string, string>;
   readonly shards: number;
   /** Numbers reported a sample: the loss and the metrics. */
   readonly reports: number;
@@ -31,6 +35,8 @@ export interface Worker {
   readonly connection: ConnectionId;
   readonly address: string;
   hello: Hello | null;
+  /** The newest generation it was in, under whichever coordinator; 0: none, so that it can have no state. */
+  memberOf: number;
   dataRequested: boolean;
   /** Holds the data set. */
   hasData: boolean;
@@ -47,6 +53,7 @@ export function newWorker(connection: ConnectionId, address: string): Worker {
     connection,
     address,
     hello: null,
+    memberOf: 0,
     dataRequested: false,
     hasData: false,
     leaving: false,

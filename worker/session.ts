@@ -52,6 +52,9 @@ interface Prepared {
   assembly: DatasetAssembly | null;
 }
 
+/** A worker that is asked to leave while its coordinator is away waits for it as long as this, in milliseconds. */
+const leaveAwayMs = 10_000;
+
 export class WorkerSession {
   readonly #options: WorkerSessionOptions;
   readonly #machine = new WorkerMachine();
@@ -92,9 +95,13 @@ export class WorkerSession {
     }
   }
 
-  /** This process was asked to end. */
+  /** This process was asked to end. A coordinator that is away is waited for: it may have to take the newest state over. */
   stop(): void {
     this.#handle({ is: 'stop' });
+    const message = 'left without handing over: the coordinator is away';
+    setInterval(() => {
+      if (!this.#machine.isLinked) this.#handle({ is: 'gaveUp', message });
+    }, leaveAwayMs).unref();
   }
 
   #open(link: Link<'worker'>): void {

@@ -92,9 +92,15 @@ export class WorkerMachine {
   #greeting = false;
   #leaving = false;
   #redialAfterMs = 0;
+  /** Members of this generation that are gone or cannot be reached, by rank: a coordinator that comes back is told. */
+  readonly #lostPeers = new Map<number, string>();
 
   get phase(): Phase {
     return this.#phase;
+  }
+
+  get isLinked(): boolean {
+    return this.#linked;
   }
 
   get generation(): number {
@@ -129,12 +135,8 @@ export class WorkerMachine {
         return this.#send({ type: 'ready', generation: this.#generation });
       case 'peerLost':
         if (event.generation !== this.#generation || this.#phase === 'finished') return [];
-        return this.#send({
-          type: 'suspect',
-          generation: this.#generation,
-          rank: event.rank,
-          why: event.why,
-        });
+        this.#lostPeers.set(event.rank, event.why);
+        return this.#suspect(event.rank, event.why);
       case 'accused':
         if (event.generation !== this.#generation || this.#phase === 'finished') return [];
         return this.#send({
@@ -159,7 +161,7 @@ export class WorkerMachine {
       case 'closed':
         return this.#closed(event.why);
       case 'gaveUp':
-        return this.#becomeFailed('LOCKSTEP_PEER_LOST', event.message);
+        return this.#becomeFailed(this.#leaving ? 'LOCKSTEP_STOPPED' : 'LOCKSTEP_PEER_LOST', event.message);
       case 'stop':
         return this.#stop();
       default:
@@ -186,6 +188,7 @@ export class WorkerMachine {
         if (message.generation <= this.#generation) return [];
         this.#phase = 'aligning';
         this.#generation = message.generation;
+        this.#lostPeers.clear();
         return [{ do: 'form', membership: message }];
       case 'align':
       case 'statePiece':
@@ -253,9 +256,16 @@ export class WorkerMachine {
         'at the address of the coordinator there is another run now',
       );
     }
-    return this.#phase === 'loading'
-      ? [{ do: 'prepare', welcome: message }]
-      : this.#send({ type: 'ready', generation: 0 });
+    if (this.#phase === 'loading') return [{ do: 'prepare', welcome: message }];
+    return [
+      ...this.#send({ type: 'ready', generation: 0 }),
+      ...[...this.#lostPeers].flatMap(([rank, why]) => this.#suspect(rank, why)),
+      ...(this.#leaving ? this.#send({ type: 'leave' }) : []),
+    ];
+  }
+
+  #suspect(rank: number, why: string): WorkerEffect[] {
+    return this.#send({ type: 'suspect', generation: this.#generation, rank, why });
   }
 
   /** That the others could not reach this worker passes; anything else is final. */
@@ -278,7 +288,6 @@ export class WorkerMachine {
   #closed(why: string): WorkerEffect[] {
     this.#linked = false;
     this.#greeting = false;
-    if (this.#leaving) return this.#becomeFailed('LOCKSTEP_PEER_LOST', `the coordinator is gone: ${why}`);
     if (this.#phase === 'opening')
       return this.#becomeFailed('LOCKSTEP_PEER_LOST', `the coordinator is gone: ${why}`);
     const afterMs = this.#redialAfterMs;
@@ -299,14 +308,14 @@ export class WorkerMachine {
     return [...this.#send(failure), ...this.#becomeFailed(code, message)];
   }
 
-  /** Members stay until they are released: the others may have to heal from this one. */
+  /** Members stay until they are released: the others may have to heal from this one, now or when the coordinator is back. */
   #stop(): WorkerEffect[] {
-    if (!this.#linked || this.#phase === 'opening' || this.#phase === 'loading') {
+    if (this.#phase === 'opening' || this.#phase === 'loading') {
       return this.#becomeFailed('LOCKSTEP_STOPPED', 'stopped before the run began');
     }
     if (this.#leaving) return [];
     this.#leaving = true;
-    return this.#send({ type: 'leave' });
+    return this.#greeting ? [] : this.#send({ type: 'leave' });
   }
 
   #becomeOver(): WorkerEffect[] {

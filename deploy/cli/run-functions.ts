@@ -113,7 +113,7 @@ function describeExit({ worker, code, signal, lastLine }: LocalWorkerExit): stri
 
 async function serveCoordinator(options: CoordinatorOptions): Promise<RunResult> {
   const { listen, insecure, tls, out, signal, onEvent } = options;
-  const session = await openRun(options);
+  const session = await openRun({ ...options, membersComeBack: true });
   const token = options.token === undefined ? Token.generate() : parseToken(options.token);
   const listener = await listenForWorkers(session, { ...listen, token, insecure, tls });
   const url = `${tls?.cert === undefined ? 'ws' : 'wss'}://${listen.host}:${listener.port}`;

@@ -67,6 +67,35 @@ describe('lines', () => {
   });
 });
 
+describe('what a coordinator that comes after knows', () => {
+  it('the members of the newest generation, and who is kept out', () => {
+    const journal = Journal.open(run);
+    journal.formed(1, ['a', 'b']);
+    journal.quarantine('c', 'it sent what it must not');
+    journal.formed(2, ['b', 'd']);
+    journal.close();
+    const after = Journal.open(run);
+    after.close();
+    expect(after.members).toEqual(['b', 'd']);
+    expect(after.quarantined).toEqual(new Map([['c', 'it sent what it must not']]));
+  });
+
+  it('of a journal without these lines: that there is nobody', () => {
+    mkdirSync(run);
+    writeFileSync(
+      file,
+      '{"runId":"r"}\n{"generation":3,"workerIds":[7]}\n{"generation":2,"workerIds":["a"]}\n',
+    );
+    const { runId, generation, members, quarantined } = Journal.open(run);
+    expect({ runId, generation, members, quarantined }).toEqual({
+      runId: 'r',
+      generation: 3,
+      members: [],
+      quarantined: new Map(),
+    });
+  });
+});
+
 /** Keeps a journal that has generation 4 while something goes wrong. */
 async function keep(injection: Injection | null): Promise<Traced & { readonly runId: string }> {
   rmSync(run, { recursive: true, force: true });

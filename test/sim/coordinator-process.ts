@@ -15,6 +15,8 @@ import type { Simulation } from './simulation.ts';
 /** What a crash leaves: a journal's newest generation, and checkpoints by step. */
 export interface Disk {
   generation: number;
+  members: readonly string[];
+  readonly quarantined: Map<string, string>;
   readonly checkpoints: Map<number, Float32Array>;
 }
 
@@ -48,6 +50,8 @@ export class CoordinatorProcess {
     this.#machine = new CoordinatorMachine({
       runId: 'run',
       generation: disk.generation,
+      membersBefore: disk.members,
+      quarantined: disk.quarantined,
       workersWanted,
       workersMin,
       shards: task.shards,
@@ -71,10 +75,6 @@ export class CoordinatorProcess {
   /** Ctrl-C. */
   stop(): void {
     this.host.run(() => this.#handle({ is: 'stop' }));
-  }
-
-  gathered(): void {
-    this.host.run(() => this.#handle({ is: 'gathered' }));
   }
 
   #accept(link: End): void {
@@ -137,7 +137,10 @@ export class CoordinatorProcess {
         return;
       case 'journal':
         observers.journalled(effect.generation);
-        this.#disk.generation = effect.generation;
+        Object.assign(this.#disk, { generation: effect.generation, members: effect.workerIds });
+        return;
+      case 'quarantine':
+        this.#disk.quarantined.set(effect.workerId, effect.what);
         return;
       case 'formed':
         observers.formed(

@@ -18,7 +18,6 @@ export interface FaultRates {
   readonly join: number;
   readonly leave: number;
   readonly interrupt: number;
-  readonly gathered: number;
   readonly crashHere: number;
   /** Mean time between two faults, and how long they go on, in milliseconds. */
   readonly everyMs: number;
@@ -40,7 +39,6 @@ export function ratesOf(random: Random): FaultRates {
     join: weight(),
     leave: weight(),
     interrupt: weight(0.15),
-    gathered: weight(0.2),
     crashHere: random.chance(0.4) ? random.magnitude(0.0002, 0.01) : 0,
     everyMs: random.magnitude(20, 800),
     safetyMs: random.magnitude(500, 8_000),
@@ -192,5 +190,4 @@ const strikes: { readonly [K in Kind]: (simulation: Simulation, later: Later) =>
     if (living.length > 0) random.pick(living).leave();
   },
   interrupt: ({ coordinator }) => coordinator?.stop(),
-  gathered: ({ coordinator }) => coordinator?.gathered(),
 };

@@ -38,7 +38,12 @@ export class Simulation {
   readonly fingerprint = 'f'.repeat(64);
   readonly workers: WorkerProcess[] = [];
   coordinator: CoordinatorProcess | null = null;
-  readonly #disk: Disk = { generation: 0, checkpoints: new Map() };
+  readonly #disk: Disk = {
+    generation: 0,
+    members: [],
+    quarantined: new Map(),
+    checkpoints: new Map(),
+  };
   readonly #faults: Faults;
   readonly #lines: string[] | null;
   #nextWorker = 1;

@@ -3,9 +3,9 @@
 import { beforeEach, expect, it } from 'vitest';
 import { Blame } from '../../../coordinator/blame.ts';
 
-let blame = new Blame();
+let blame = new Blame(new Map());
 beforeEach(() => {
-  blame = new Blame();
+  blame = new Blame(new Map());
 });
 
 it('believes that the model has gone bad when two say so of one step', () => {

@@ -27,6 +27,7 @@ const alignOf = (effects: readonly CoordinatorEffect[]): MessageOf<'align'> => {
 describe('an accusation', () => {
   it('turns the accused out, and keeps it out', () => {
     expect(inShort(story.say(1, accuse([2])))).toEqual([
+      'quarantine',
       'close',
       'journal',
       'formed',

@@ -1,7 +1,7 @@
 // Stories of a coordinator: who is admitted, when the run starts, how it ends.
 
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { CoordinatorEffect } from '../../../coordinator/effects.ts';
+import type { CoordinatorEffect, CoordinatorEvent } from '../../../coordinator/effects.ts';
 import { CoordinatorMachine } from '../../../coordinator/machine.ts';
 import type { MessageFrom, MessageOf } from '../../../proto/messages.ts';
 import { facts, hello, sha } from './story.ts';
@@ -323,7 +323,7 @@ describe('the end', () => {
     expect(say(1, part(0))).toMatchObject([
       { do: 'evaluation', step: 5, parts: [{ firstShard: 0 }, { firstShard: 4 }] },
     ]);
-    expect(sent(say(1, part(4)))).toEqual(['close', 'journal', 'formed', 'membership to 2']);
+    expect(sent(say(1, part(4)))).toEqual(['quarantine', 'close', 'journal', 'formed', 'membership to 2']);
   });
 
   it.each<[string, MessageFrom<'worker'>]>([
@@ -342,8 +342,8 @@ describe('the end', () => {
   ])('goes on without a worker that sends %s, names it, and keeps it out of the run', (_what, message) => {
     started();
     const effects = say(1, message);
-    expect(sent(effects)).toEqual(['close', 'journal', 'formed', 'membership to 2']);
-    expect(effects[2]).toMatchObject({ reason: expect.stringMatching(/^worker w1 is gone: it sent /) });
+    expect(sent(effects)).toEqual(['quarantine', 'close', 'journal', 'formed', 'membership to 2']);
+    expect(effects[3]).toMatchObject({ reason: expect.stringMatching(/^worker w1 is gone: it sent /) });
     expect(join(3, hello('w1'))).toMatchObject([
       {
         do: 'send',
@@ -363,6 +363,17 @@ describe('the end', () => {
     started();
     machine.handle({ is: 'closed', connection: 2, why: 'it sent what it must not: x', misconduct: true });
     expect(sent(join(3, hello('w2')))[0]).toBe('refused to 3');
+  });
+
+  it('keeps a worker out whose bulk data turned out wrong', () => {
+    started();
+    const wrong: CoordinatorEvent = { is: 'misconduct', connection: 1, what: 'it sent a wrong snapshot' };
+    expect(machine.handle(wrong)[0]).toEqual({
+      do: 'quarantine',
+      workerId: 'w1',
+      what: 'it sent a wrong snapshot',
+    });
+    expect(sent(join(3, hello('w1')))[0]).toBe('refused to 3');
   });
 
   it('hears a step once, and nothing that is replayed', () => {

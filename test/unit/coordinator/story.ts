@@ -10,6 +10,8 @@ export const facts: RunFacts = {
   workersWanted: 2,
   workersMin: 1,
   generation: 0,
+  membersBefore: [],
+  quarantined: new Map(),
   shards: 8,
   reports: 2,
   evaluationBatches: 3,

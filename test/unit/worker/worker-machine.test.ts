@@ -181,8 +181,11 @@ describe('without a coordinator', () => {
     expect(machine.handle({ is: 'closed', why: 'killed' })).toEqual([{ do: 'redial', afterMs: 0 }]);
     expect(handle({ is: 'peerLost', generation: 1, rank: 1, why: 'gone' })).toEqual([]);
     expect(open()).toEqual(['hello 1']);
-    expect(welcome()).toEqual(['ready 0']);
+    expect(welcome()).toEqual(['ready 0', 'suspect 1']);
     expect(hear(membership(2))).toEqual(['form']);
+    handle({ is: 'closed', why: 'killed' });
+    open();
+    expect(welcome()).toEqual(['ready 0']);
   });
 
   it('joins no other run at the same address', () => {
@@ -240,15 +243,33 @@ describe('leaving', () => {
     expect(hear({ type: 'released' })).toEqual(['end']);
   });
 
-  it('goes at once where nobody is there to hand over to', () => {
-    running();
-    handle({ is: 'closed', why: 'killed' });
+  it('ends at once before it has anything to hand over', () => {
+    open();
     expect(handle({ is: 'stop' })).toEqual(['fail LOCKSTEP_STOPPED']);
   });
 
-  it('does not wait for a coordinator that has gone meanwhile', () => {
+  it('waits for a coordinator that is away, to hand over', () => {
+    running();
+    handle({ is: 'closed', why: 'killed' });
+    expect(handle({ is: 'stop' })).toEqual([]);
+    expect(open()).toEqual(['hello 1']);
+    expect(welcome()).toEqual(['ready 0', 'leave']);
+    expect(hear(membership(2))).toEqual(['form']);
+  });
+
+  it('says so again to one that comes back, and not before it is welcome', () => {
     running();
     handle({ is: 'stop' });
-    expect(handle({ is: 'closed', why: 'killed' })).toEqual(['fail LOCKSTEP_PEER_LOST']);
+    expect(handle({ is: 'closed', why: 'killed' })).toEqual(['redial']);
+    open();
+    expect(handle({ is: 'stop' })).toEqual([]);
+    expect(welcome()).toEqual(['ready 0', 'leave']);
+  });
+
+  it('ends when the coordinator does not come back', () => {
+    running();
+    handle({ is: 'stop' });
+    handle({ is: 'closed', why: 'killed' });
+    expect(handle({ is: 'gaveUp', message: 'away' })).toEqual(['fail LOCKSTEP_STOPPED']);
   });
 });

@@ -1,0 +1,38 @@
+// Whether a run that has not begun, or is taken up again, goes on with the workers that are here or waits for more.
+// Pure; a decision says why.
+
+import type { RunFacts, Worker } from './worker-record.ts';
+
+/** How long a run that is taken up again waits for the members it had, from the first that is back, in milliseconds. */
+export const gatherAgainMs = 1_000;
+
+export class Gathering {
+  readonly #facts: Pick<RunFacts, 'workersWanted' | 'membersBefore'>;
+  /** Members of the newest generation that do not come back: those that did have seen their connections end. */
+  readonly #gone = new Set<string>();
+
+  constructor(facts: Pick<RunFacts, 'workersWanted' | 'membersBefore'>) {
+    this.#facts = facts;
+  }
+
+  /** The member of this rank in the newest generation is gone, says another that was in it. */
+  gone(rank: number): void {
+    const workerId = this.#facts.membersBefore[rank];
+    if (workerId !== undefined) this.#gone.add(workerId);
+  }
+
+  /** The first of those who are waited for is back: from now on time counts. */
+  startsToWait(present: readonly Worker[]): boolean {
+    return present.length === 1 && this.#facts.membersBefore.length > 0;
+  }
+
+  /** Why the run goes on with those who are here; null while others are worth waiting for. */
+  reason(present: readonly Worker[]): string | null {
+    const { workersWanted, membersBefore } = this.#facts;
+    // Workers that are new have no state: they do not begin before those that may have one.
+    if (membersBefore.length === 0) return present.length >= workersWanted ? 'all workers are here' : null;
+    const here = new Set(present.map(({ hello }) => hello!.workerId));
+    const isComplete = membersBefore.every((workerId) => here.has(workerId) || this.#gone.has(workerId));
+    return here.size > 0 && isComplete ? 'all that are left are back' : null;
+  }
+}

@@ -1,0 +1,45 @@
+// What is told to several workers at once, as effects. Pure; to whom and when is the machine's.
+
+import type { ErrorCode } from '../src/errors.ts';
+import type { CoordinatorEffect, ToWorker } from './effects.ts';
+import type { Alignment } from './membership.ts';
+import type { Worker } from './worker-record.ts';
+
+export function sendTo(workers: readonly Worker[], message: ToWorker): CoordinatorEffect[] {
+  return workers.map(({ connection }) => ({ do: 'send', connection, message }));
+}
+
+/** Tells all members where they go on, and brings the checkpoint to those who are to go on from it and have it not. */
+export function sendAlignment(
+  { step, origin, source, behind }: Alignment,
+  members: readonly Worker[],
+  generation: number,
+  more: Pick<ToWorker & { type: 'align' }, 'evaluate' | 'snapshot' | 'verify'>,
+): CoordinatorEffect[] {
+  const told = sendTo(members, {
+    type: 'align',
+    generation,
+    step,
+    origin,
+    source,
+    behind: [...behind],
+    ...more,
+  });
+  if (origin !== 'checkpoint') return told;
+  const states = behind.map((rank): CoordinatorEffect => {
+    const { connection } = members[rank]!;
+    return { do: 'sendState', connection, generation, step };
+  });
+  return [...told, ...states];
+}
+
+/** The run ends with this error. */
+export function sendFailure(
+  workers: readonly Worker[],
+  code: ErrorCode,
+  message: string,
+  at: { readonly generation: number; readonly step?: number; readonly phase?: string },
+): CoordinatorEffect[] {
+  const text = message.slice(0, 2_000);
+  return sendTo(workers, { type: 'failure', code, message: text, step: 0, phase: 'coordinator', ...at });
+}
