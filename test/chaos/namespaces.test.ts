@@ -3,8 +3,10 @@
 // cut heals, and ends with the weights of the quiet run. LOCKSTEP_CHAOS_SECONDS and LOCKSTEP_CHAOS_SEED make it longer, or
 // another one.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { temporaryDirectory } from '../e2e/command-line.ts';
+import { Random } from '../sim/clock.ts';
 import { type Cut, Network, whyNoNamespaces } from './namespaces.ts';
 import { OpenRun } from './open-run.ts';
 
@@ -26,17 +28,21 @@ interface Fault {
   readonly cuts: readonly Cut[];
   /** Workers that are left; 0: the coordinator loses all, and they go on by themselves. */
   readonly left: number;
+  /** Not in the short run. */
+  readonly long?: true;
 }
 
 const faults: readonly Fault[] = [
   { name: 'a worker cut from everybody', cuts: both(drop('a', null)), left: 2 },
   { name: "a worker's packets are lost", cuts: [drop('b', null)], left: 2 },
-  { name: 'packets to a worker are lost', cuts: [drop(null, 'c')], left: 2 },
+  { name: 'packets to a worker are lost', cuts: [drop(null, 'c')], left: 2, long: true },
   { name: "a worker's connections are reset", cuts: both({ from: 'c', to: null, how: 'reset' }), left: 2 },
   { name: 'two workers cut off', cuts: [...both(drop('a', null)), ...both(drop('b', null))], left: 1 },
   { name: 'the coordinator cut from everybody', cuts: both(drop('coordinator', null)), left: 0 },
-  { name: "the coordinator's packets are lost", cuts: [drop('coordinator', null)], left: 0 },
-  { name: 'packets to the coordinator are lost', cuts: [drop(null, 'coordinator')], left: 0 },
+  { name: "the coordinator's packets are lost", cuts: [drop('coordinator', null)], left: 0, long: true },
+  { name: 'packets to the coordinator are lost', cuts: [drop(null, 'coordinator')], left: 0, long: true },
+  { name: 'two workers cut from each other', cuts: both(drop('a', 'b')), left: 2, long: true },
+  { name: 'packets of one worker to another are lost', cuts: [drop('c', 'b')], left: 2 },
 ];
 
 const directory = temporaryDirectory();
@@ -102,13 +108,34 @@ async function suffer({ name, cuts, left }: Fault): Promise<void> {
   process.stdout.write(`${name}: ${figures.join(', ')}\n`);
 }
 
+/** Any cut, for any time. */
+async function sufferAny(random: Random): Promise<void> {
+  const cut: Cut = {
+    from: random.pick(hosts),
+    to: random.chance(0.5) ? null : random.pick(hosts),
+    how: random.chance(0.8) ? 'drop' : 'reset',
+  };
+  const [there, back] = both(cut);
+  network.cut(random.pick([[there!], [back!], [there!, back!]]));
+  await sleep(random.magnitude(100, 6_000));
+  network.cut([]);
+  await run.steps(1 + random.below(30));
+}
+
 it.skipIf(why !== null)(
   'cuts of a network',
   async () => {
-    for (const fault of faults) await suffer(fault);
+    const isShort = seconds === 0;
+    for (const fault of faults) if (!isShort || fault.long === undefined) await suffer(fault);
+    const random = new Random(seed);
+    let anyCuts = 0;
+    for (const endMs = performance.now() + seconds * 1_000; performance.now() < endMs; anyCuts += 1) {
+      await sufferAny(random);
+    }
     const done = await run.stop();
     process.stdout.write(
-      `${done.steps} steps, longest standstill ${run.longestStandstillMs.toFixed(0)} ms\n`,
+      `${anyCuts} cuts drawn from seed ${seed}, ${done.steps} steps in ${run.generation} generations, ` +
+        `longest standstill ${run.longestStandstillMs.toFixed(0)} ms\n`,
     );
     expect(done.weightsSha256).toBe(await run.quietSha256(done.steps));
     expect(run.longestStandstillMs).toBeLessThan(standstillMsMax);

@@ -75,6 +75,12 @@ export class OpenRun {
     );
   }
 
+  /** The newest generation told. */
+  get generation(): number {
+    const last = this.cluster.told.findLast(({ event }) => event.event === 'membership');
+    return last?.event.event === 'membership' ? last.event.generation : 0;
+  }
+
   /** Until the coordinator has nobody left. */
   pause(): Promise<Told> {
     return this.next(
