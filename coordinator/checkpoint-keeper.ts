@@ -29,6 +29,8 @@ export class CheckpointKeeper {
   #next: Snapshot | null = null;
   #writing: Promise<void> = Promise.resolve();
   readonly #paths = new Map<number, string>();
+  /** A step for each read in flight: a write that ends meanwhile must not clear it away. */
+  readonly #inUse: number[] = [];
   #newestPath: string | null = null;
 
   constructor(plan: RunPlan, from: Checkpoint | null, onWritten: (path: string, step: number) => void) {
@@ -66,8 +68,7 @@ export class CheckpointKeeper {
 
   /** The state after `step`, which is on disk, as flat vectors. Throws LOCKSTEP_CHECKPOINT_MISMATCH. */
   async stateAt(step: number): Promise<{ name: string; bytes: Uint8Array }[]> {
-    const path = this.#paths.get(step);
-    const newest = path === undefined ? this.#from : await readCheckpoint(path);
+    const newest = await this.#read(step);
     assert(newest?.step === step, `there is a checkpoint of step ${step}`);
     const slots = [...newest.slots];
     const tensorsOf = (section: StateSection): readonly NamedTensor[] => {
@@ -79,6 +80,17 @@ export class CheckpointKeeper {
       name: section.name,
       bytes: new Uint8Array(flatVector(tensorsOf(section), section).buffer),
     }));
+  }
+
+  async #read(step: number): Promise<Checkpoint | null> {
+    const path = this.#paths.get(step);
+    if (path === undefined) return this.#from;
+    this.#inUse.push(step);
+    try {
+      return await readCheckpoint(path);
+    } finally {
+      this.#inUse.splice(this.#inUse.indexOf(step), 1);
+    }
   }
 
   /** A piece of a snapshot. Throws ProtocolError where it is out of turn; the promise is that of the write it ends. */
@@ -136,7 +148,7 @@ export class CheckpointKeeper {
         metrics: this.#measured?.step === step ? this.#measured.metrics : {},
         previousSha256: null,
       },
-      { keep: config.checkpoint.keep, best: config.checkpoint.best },
+      { keep: config.checkpoint.keep, best: config.checkpoint.best, inUse: this.#inUse },
     );
     this.#newestPath = path;
     this.#paths.set(step, path);

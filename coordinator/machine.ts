@@ -220,7 +220,8 @@ export class CoordinatorMachine {
   }
 
   #standing(worker: Worker, has: number | null): CoordinatorEffect[] {
-    if (this.#phase !== 'aligning') return [];
+    // A second copy must not align, and heal, a second time.
+    if (this.#phase !== 'aligning' || worker.standing !== undefined) return [];
     worker.standing = has;
     if (this.#members.some(({ standing }) => standing === undefined)) return [];
     const standings = this.#members.map(({ standing }, rank) => ({ rank, step: standing! }));

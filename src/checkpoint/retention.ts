@@ -15,6 +15,8 @@ export interface Retention {
   readonly keep: number;
   /** Beside them the best by this metric, as held-out samples were judged; the earlier of two that are equal. */
   readonly best?: BestMetric | undefined;
+  /** Steps whose checkpoint is being read: they stay, too. Looked at when all else is decided. */
+  readonly inUse?: readonly number[] | undefined;
 }
 
 /** A checkpoint that came to its end. */
@@ -28,13 +30,14 @@ export interface Finished {
 export function stepsThatStay(
   finished: readonly Finished[],
   newest: number,
-  { keep, best }: Retention,
+  { keep, best, inUse }: Retention,
 ): ReadonlySet<number> {
   const history = finished.filter(({ step }) => step <= newest).sort((a, b) => b.step - a.step);
   const stay = new Set(history.slice(0, Math.max(1, keep)).map(({ step }) => step));
   stay.add(newest);
   const champion = best === undefined ? null : bestOf(history, best);
   if (champion !== null) stay.add(champion);
+  for (const step of inUse ?? []) stay.add(step);
   return stay;
 }
 

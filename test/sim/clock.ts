@@ -97,15 +97,34 @@ export class Clock {
   }
 }
 
-/** A process: killed for good, or stopped for a while. */
+interface Timer {
+  /** By the host's own clock. */
+  readonly atMs: number;
+  readonly act: () => void;
+}
+
+/** What comes first when a process wakes: timers that are due, or what came meanwhile. */
+export type WakeOrder = 'timers' | 'arrivals';
+
+/**
+ * A process: killed for good, or stopped for a while. Its timers follow its own clock, which may jump; its lanes may be slow,
+ * or stick while everything else here goes on.
+ */
 export class Host {
   readonly name: string;
   readonly clock: Clock;
-  /** Its computing and its timers take this many times as long. */
+  /** Its computing takes this many times as long. */
   slowness = 1;
+  /** How often it woke and read first what had come. */
+  wakesThatHear = 0;
   #alive = true;
   #stopped = false;
+  #stoppedMs = 0;
+  #aheadMs = 0;
+  #lanesStick = false;
+  readonly #timers = new Set<Timer>();
   readonly #waiting: (() => void)[] = [];
+  readonly #computed: (() => void)[] = [];
   readonly #onKilled: (() => void)[] = [];
 
   constructor(name: string, clock: Clock) {
@@ -122,6 +141,11 @@ export class Host {
     return this.#stopped;
   }
 
+  /** As its own clock says. */
+  get nowMs(): number {
+    return this.clock.nowMs + this.#aheadMs;
+  }
+
   /** Runs `act` here: now, when it goes on, or never. */
   run(act: () => void): void {
     if (!this.#alive) return;
@@ -129,13 +153,40 @@ export class Host {
     else act();
   }
 
+  /** In true time: what arrives, or comes of what was done here. */
   after(delayMs: number, act: () => void): void {
     this.clock.after(delayMs, () => this.run(act));
   }
 
-  /** Work of `ms` milliseconds on a machine that is not slow. */
+  /** By this host's clock: early or late where that jumps. */
+  timer(delayMs: number, act: () => void): void {
+    const timer = { atMs: this.nowMs + delayMs, act };
+    this.#timers.add(timer);
+    this.#arm(timer);
+  }
+
+  /** Work of `ms` milliseconds on lanes that are not slow. */
   compute(ms: number, act: () => void): void {
-    this.after(ms * this.slowness, act);
+    this.after(ms * this.slowness, () => {
+      if (this.#lanesStick) this.#computed.push(act);
+      else act();
+    });
+  }
+
+  /** No lane comes back from what it does; all else goes on. */
+  stickLanes(): void {
+    this.#lanesStick = true;
+  }
+
+  freeLanes(): void {
+    this.#lanesStick = false;
+    for (const act of this.#computed.splice(0)) this.run(act);
+  }
+
+  /** The clock says later, or earlier (`ms` below zero), all at once. */
+  jump(ms: number): void {
+    this.#aheadMs += ms;
+    if (!this.#stopped) this.#armAll();
   }
 
   onKilled(act: () => void): void {
@@ -143,18 +194,48 @@ export class Host {
   }
 
   stop(): void {
+    if (!this.#stopped) this.#stoppedMs = this.clock.nowMs;
     this.#stopped = true;
   }
 
-  goOn(): void {
+  /** `clockStood`: the time that it was stopped does not count for its timers. */
+  goOn(first: WakeOrder = 'arrivals', clockStood = false): void {
+    if (!this.#stopped) return;
     this.#stopped = false;
+    if (clockStood) this.#aheadMs -= this.clock.nowMs - this.#stoppedMs;
+    if (first === 'timers') this.#fireDue();
+    else this.wakesThatHear += 1;
     while (!this.#stopped && this.#alive && this.#waiting.length > 0) this.#waiting.shift()!();
+    this.#armAll();
   }
 
   kill(): void {
     if (!this.#alive) return;
     this.#alive = false;
     this.#waiting.length = 0;
+    this.#timers.clear();
     for (const act of this.#onKilled.splice(0)) act();
+  }
+
+  /** May be armed more than once: it fires once. */
+  #arm(timer: Timer): void {
+    this.clock.after(Math.max(0, timer.atMs - this.nowMs), () => {
+      if (this.#stopped || !this.#timers.has(timer)) return;
+      if (timer.atMs - this.nowMs > 1e-6) this.#arm(timer);
+      else this.#fire(timer);
+    });
+  }
+
+  #armAll(): void {
+    for (const timer of this.#timers) this.#arm(timer);
+  }
+
+  #fire(timer: Timer): void {
+    if (this.#timers.delete(timer)) timer.act();
+  }
+
+  #fireDue(): void {
+    const due = [...this.#timers].filter(({ atMs }) => atMs <= this.nowMs).sort((a, b) => a.atMs - b.atMs);
+    for (const timer of due) this.#fire(timer);
   }
 }

@@ -1,30 +1,19 @@
 // A coordinator process of the simulator: the real CoordinatorMachine over a disk that survives it. It does what
-// coordinator/session.ts, journal.ts and checkpoint-keeper.ts do, with virtual time and the simulator's network.
+// coordinator/session.ts and journal.ts do, with virtual time and the simulator's network; keeper.ts keeps the checkpoints.
 
 import type { CoordinatorEffect, CoordinatorEvent } from '../../coordinator/effects.ts';
 import { CoordinatorMachine } from '../../coordinator/machine.ts';
 import { Patience } from '../../coordinator/patience.ts';
+import { ProtocolError } from '../../proto/error.ts';
 import { checkMessage, type MessageFrom, type MessageOf } from '../../proto/messages.ts';
-import { PieceAssembler } from '../../proto/transport/bulk.ts';
 import type { ErrorCode } from '../../src/errors.ts';
+import { alignedFloats } from '../../worker/collective/floats.ts';
 import { Host } from './clock.ts';
+import type { Disk } from './disk.ts';
+import { Keeper } from './keeper.ts';
 import type { End } from './network.ts';
-import { pieces, Serial, stateBytes } from './serial.ts';
+import { pieces } from './serial.ts';
 import type { Simulation } from './simulation.ts';
-
-/** What a crash leaves: a journal's newest generation, and checkpoints by step. */
-export interface Disk {
-  generation: number;
-  members: readonly string[];
-  readonly quarantined: Map<string, string>;
-  readonly checkpoints: Map<number, Float32Array>;
-}
-
-interface Snapshot {
-  readonly step: number;
-  readonly bytes: Uint8Array;
-  readonly assembler: PieceAssembler;
-}
 
 export class CoordinatorProcess {
   readonly simulation: Simulation;
@@ -34,18 +23,20 @@ export class CoordinatorProcess {
   readonly #links = new Map<number, End>();
   #nextConnection = 1;
   #reported: number;
-  #incoming: Snapshot | null = null;
-  /** Whole, but its evaluation is not. */
-  #held: Snapshot | null = null;
-  #measured: number | null = null;
-  readonly #writing = new Serial();
+  readonly #keeper: Keeper;
 
   constructor(simulation: Simulation, disk: Disk) {
     this.simulation = simulation;
     this.host = new Host('coordinator', simulation.clock);
     this.#disk = disk;
     const { task, workersWanted, workersMin } = simulation;
-    const newest = disk.checkpoints.size === 0 ? null : Math.max(...disk.checkpoints.keys());
+    const { newest } = disk;
+    disk.inUse = [];
+    simulation.observers.restarted(newest);
+    this.#keeper = new Keeper(simulation, this.host, disk, {
+      written: (step) => this.#handle({ is: 'checkpointed', step }),
+      failed: () => this.#broke('LOCKSTEP_FILE_SYSTEM', 'a checkpoint cannot be written'),
+    });
     this.#reported = newest ?? 0;
     this.#machine = new CoordinatorMachine({
       runId: 'run',
@@ -91,13 +82,20 @@ export class CoordinatorProcess {
       onMessage: (raw) => {
         const message = checkMessage(raw, 'worker');
         patience.heard(message);
-        this.#handle({ is: 'message', connection, message });
+        if (this.#hears(message)) this.#handle({ is: 'message', connection, message });
       },
-      onClose: (_kind, why) => {
+      onClose: (kind, why) => {
         this.#links.delete(connection);
-        this.#handle({ is: 'closed', connection, why });
+        this.#handle({ is: 'closed', connection, why, misconduct: kind === 'protocol' });
       },
     });
+  }
+
+  /** Whether the machine hears it: the twins hear too much or too little. */
+  #hears(message: MessageFrom<'worker'>): boolean {
+    const { broken, observers } = this.simulation;
+    if (broken === 'countsOldReports' && message.type === 'report') observers.reported(message);
+    return broken !== 'neverStarts' || message.type !== 'ready' || message.generation === 0;
   }
 
   #handle(event: CoordinatorEvent): void {
@@ -105,8 +103,29 @@ export class CoordinatorProcess {
     for (const effect of this.#machine.handle(event)) {
       if (this.simulation.crashesHere(this.host)) return;
       this.simulation.trace('coordinator', 'does', effect);
+      if ((effect.do === 'journal' || effect.do === 'quarantine') && !this.#journal(effect)) return;
       this.#carryOut(effect);
       if (!this.host.isAlive) return;
+    }
+  }
+
+  /** Durable when it says so; where the disk failed the line may be there or not, and nobody hears of what it says. */
+  #journal(line: Extract<CoordinatorEffect, { do: 'journal' | 'quarantine' }>): boolean {
+    const { observers, random, broken } = this.simulation;
+    const fails = this.#disk.fails('journal');
+    if (!fails && line.do === 'journal') observers.journalled(line.generation);
+    if (broken !== 'forgetsGenerations' && (!fails || random.chance(0.5))) this.#disk.append(line);
+    if (fails) this.#broke('LOCKSTEP_FILE_SYSTEM', 'the journal cannot be written');
+    return !fails;
+  }
+
+  /** Something went wrong that must not: the run ends, the workers are told. */
+  #broke(code: ErrorCode, message: string): void {
+    this.simulation.trace('coordinator', 'breaks', { code, message });
+    if (this.#machine.phase !== 'over') this.#handle({ is: 'failed', code, message });
+    else {
+      this.host.kill();
+      this.simulation.runFailed(code, message);
     }
   }
 
@@ -136,25 +155,20 @@ export class CoordinatorProcess {
         this.#sendState(effect);
         return;
       case 'journal':
-        observers.journalled(effect.generation);
-        Object.assign(this.#disk, { generation: effect.generation, members: effect.workerIds });
-        return;
       case 'quarantine':
-        this.#disk.quarantined.set(effect.workerId, effect.what);
         return;
       case 'formed':
         observers.formed(
           effect.generation,
-          this.#disk.generation,
           effect.members.map(({ workerId }) => workerId),
         );
-        this.#incoming = null;
+        this.#keeper.forget();
         return;
       case 'aligned':
         observers.aligned(effect.step);
         return;
       case 'setTimer':
-        this.host.after(effect.ms, () => this.#handle({ is: 'timer', timer: effect.timer }));
+        this.host.timer(effect.ms, () => this.#handle({ is: 'timer', timer: effect.timer }));
         return;
       case 'stepReport':
         observers.expect(effect.report.step > this.#reported, `step ${effect.report.step} is told once`);
@@ -163,10 +177,13 @@ export class CoordinatorProcess {
         return;
       case 'evaluation':
         observers.evaluated(effect.step, effect.parts);
-        this.#evaluated(effect.step);
+        this.#keeper.measured(
+          effect.step,
+          effect.parts.flatMap(({ sums }) => [...alignedFloats(sums)]).reduce((sum, loss) => sum + loss, 0),
+        );
         return;
       case 'statePiece':
-        this.#takePiece(effect.piece);
+        this.#takePiece(effect.connection, effect.piece);
         return;
       case 'end':
         this.#end(effect.step, effect.weightsSha256);
@@ -182,18 +199,18 @@ export class CoordinatorProcess {
   }
 
   #end(step: number, weightsSha256: string): void {
-    this.#writing.add((done) => {
+    const end = (): void => {
       for (const link of this.#links.values()) link.send({ type: 'done' });
       this.#over();
-      done();
       this.simulation.runEnded(step, weightsSha256);
-    });
+    };
+    if (this.simulation.broken === 'endsBeforeWriting') end();
+    else this.#keeper.settled(end);
   }
 
   #fail(code: ErrorCode, message: string): void {
-    this.#writing.add((done) => {
+    this.#keeper.settled(() => {
       this.#over();
-      done();
       this.simulation.runFailed(code, message);
     });
   }
@@ -221,60 +238,24 @@ export class CoordinatorProcess {
   }
 
   #sendState({ connection, generation, step }: Extract<CoordinatorEffect, { do: 'sendState' }>): void {
-    const state = this.#disk.checkpoints.get(step);
-    this.simulation.observers.expect(state !== undefined, `there is a checkpoint of step ${step}`);
-    const link = this.#links.get(connection);
+    const link = this.#links.get(connection) ?? null;
     // Read from disk first.
-    this.host.after(this.simulation.random.between(0, 20), () =>
-      pieces(
-        this.host,
-        state!,
-        generation,
-        step,
-        (piece) => link?.send(piece) ?? false,
-        () => undefined,
-      ),
-    );
-  }
-
-  // --- snapshots become checkpoints
-
-  #takePiece(piece: MessageOf<'statePiece'>): void {
-    if (this.#incoming === null || this.#incoming.step !== piece.step) {
-      const bytes = new Uint8Array(stateBytes);
-      this.#incoming = { step: piece.step, bytes, assembler: new PieceAssembler([{ name: 'state', bytes }]) };
-    }
-    const snapshot = this.#incoming;
-    snapshot.assembler.take(piece.section, piece.offset, piece.bytes);
-    if (!snapshot.assembler.isComplete) return;
-    this.#incoming = null;
-    if (this.simulation.evaluateAfter(snapshot.step) && this.#measured !== snapshot.step)
-      this.#held = snapshot;
-    else this.#write(snapshot);
-  }
-
-  #evaluated(step: number): void {
-    this.#measured = step;
-    const held = this.#held;
-    if (held?.step !== step) return;
-    this.#held = null;
-    this.#write(held);
-  }
-
-  /** Durable some time before it is acknowledged. */
-  #write({ step, bytes }: Snapshot): void {
-    const { observers, random } = this.simulation;
-    this.#writing.add((done) => {
-      this.host.after(random.between(0, 30), () => {
-        const state = new Float32Array(bytes.slice().buffer);
-        this.#disk.checkpoints.set(step, state);
-        observers.checkpointWritten(step, state);
-        this.host.after(random.between(0, 3), () => {
-          observers.checkpointAcknowledged(step);
-          this.#handle({ is: 'checkpointed', step });
-          done();
-        });
-      });
+    this.#disk.inUse.push(step);
+    this.host.after(this.#disk.slownessMs * this.simulation.random.between(0, 20), () => {
+      const state = this.#disk.read(step);
+      this.#disk.inUse.splice(this.#disk.inUse.indexOf(step), 1);
+      if (state === null) this.#broke('LOCKSTEP_CHECKPOINT_INVALID', `the checkpoint of step ${step}`);
+      else pieces(link, state, generation, step, () => undefined);
     });
+  }
+
+  #takePiece(connection: number, piece: MessageOf<'statePiece'>): void {
+    this.simulation.observers.acknowledged(piece.generation, `a snapshot of step ${piece.step}`);
+    try {
+      this.#keeper.take(piece);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#handle({ is: 'misconduct', connection, what: `it sent a wrong snapshot: ${error.message}` });
+    }
   }
 }

@@ -1,16 +1,24 @@
 // What goes wrong, how often, and for how long: all drawn from the seed. Each seed has its own mixture, and some have none of
 // a kind, so that rare combinations are not drowned.
 
-import type { Random } from './clock.ts';
+import type { Host, Random } from './clock.ts';
 import type { Simulation } from './simulation.ts';
 
-/** Relative weight of each kind of fault; `crashHere`: the chance of a crash between any two effects. */
+/** Relative weight of each kind of fault; `crashHere`: the chance of a crash between any two effects; `duplicates`: of a copy. */
 export interface FaultRates {
   readonly killWorker: number;
   readonly killCoordinator: number;
   readonly stopWorker: number;
   readonly stopCoordinator: number;
   readonly slowWorker: number;
+  readonly stickLanes: number;
+  /** A laptop that sleeps: all its timers are late, and come first when it wakes. */
+  readonly suspend: number;
+  readonly clockJump: number;
+  readonly slowDisk: number;
+  readonly failCheckpoint: number;
+  readonly failJournal: number;
+  readonly damageCheckpoint: number;
   readonly cutOneWay: number;
   readonly cutBothWays: number;
   readonly clog: number;
@@ -19,6 +27,7 @@ export interface FaultRates {
   readonly leave: number;
   readonly interrupt: number;
   readonly crashHere: number;
+  readonly duplicates: number;
   /** Mean time between two faults, and how long they go on, in milliseconds. */
   readonly everyMs: number;
   readonly safetyMs: number;
@@ -32,6 +41,13 @@ export function ratesOf(random: Random): FaultRates {
     stopWorker: weight(),
     stopCoordinator: weight(0.2),
     slowWorker: weight(),
+    stickLanes: weight(),
+    suspend: weight(0.4),
+    clockJump: weight(0.4),
+    slowDisk: weight(),
+    failCheckpoint: weight(0.2),
+    failJournal: weight(0.2),
+    damageCheckpoint: weight(0.4),
     cutOneWay: weight(),
     cutBothWays: weight(),
     clog: weight(),
@@ -39,13 +55,14 @@ export function ratesOf(random: Random): FaultRates {
     join: weight(),
     leave: weight(),
     interrupt: weight(0.15),
+    duplicates: random.chance(0.5) ? random.magnitude(0.001, 0.3) : 0,
     crashHere: random.chance(0.4) ? random.magnitude(0.0002, 0.01) : 0,
     everyMs: random.magnitude(20, 800),
     safetyMs: random.magnitude(500, 8_000),
   };
 }
 
-type Kind = Exclude<keyof FaultRates, 'crashHere' | 'everyMs' | 'safetyMs'>;
+type Kind = Exclude<keyof FaultRates, 'crashHere' | 'duplicates' | 'everyMs' | 'safetyMs'>;
 
 const workersMost = 6;
 
@@ -55,6 +72,8 @@ export class Faults {
   #over: boolean;
   healedAtMs = 0;
   count = 0;
+  /** A disk fault was made. */
+  hurtDisk = false;
 
   /** `rates` null: nothing goes wrong. */
   constructor(simulation: Simulation, rates: FaultRates | null) {
@@ -79,14 +98,16 @@ export class Faults {
   }
 
   #heal(): void {
-    const { network, workers, coordinator, clock } = this.#simulation;
+    const { network, workers, coordinator, clock, disk } = this.#simulation;
     this.#over = true;
     this.healedAtMs = clock.nowMs;
     this.#simulation.healed();
     network.healAll();
+    disk.heal();
     for (const { host } of [...workers, ...(coordinator === null ? [] : [coordinator])]) {
       host.slowness = 1;
       host.goOn();
+      host.freeLanes();
     }
   }
 
@@ -112,12 +133,21 @@ export class Faults {
   #strike(kind: Kind): void {
     this.count += 1;
     this.#simulation.trace('fault', kind, {});
+    this.hurtDisk ||= diskFaults.includes(kind);
     strikes[kind](this.#simulation, (ms, undo) =>
       this.#simulation.clock.after(ms, () => {
         if (!this.#over) undo();
       }),
     );
   }
+}
+
+const diskFaults: readonly Kind[] = ['failCheckpoint', 'failJournal', 'damageCheckpoint'];
+
+/** Any process, often the coordinator. */
+function anyHost({ random, living, coordinator }: Simulation): Host | null {
+  if (living.length === 0 || random.chance(0.3)) return coordinator?.host ?? null;
+  return random.pick(living).host;
 }
 
 /** Undoes the fault after a while, unless all faults are over by then. */
@@ -151,10 +181,40 @@ const strikes: { readonly [K in Kind]: (simulation: Simulation, later: Later) =>
   slowWorker: ({ living, random }, later) => {
     if (living.length === 0) return;
     const { host } = random.pick(living);
-    host.slowness = random.magnitude(2, 50);
+    host.slowness = random.magnitude(2, 100);
     later(random.magnitude(100, 3_000), () => {
       host.slowness = 1;
     });
+  },
+  stickLanes: ({ living, random }, later) => {
+    if (living.length === 0) return;
+    const { host } = random.pick(living);
+    host.stickLanes();
+    later(random.magnitude(50, 8_000), () => host.freeLanes());
+  },
+  suspend: (simulation, later) => {
+    const { random } = simulation;
+    const host = anyHost(simulation);
+    if (host === null) return;
+    host.stop();
+    const clockStood = random.chance(0.5);
+    later(random.magnitude(50, 20_000), () => host.goOn('timers', clockStood));
+  },
+  clockJump: (simulation) => {
+    const { random } = simulation;
+    const ahead = random.chance(0.7);
+    anyHost(simulation)?.jump(ahead ? random.magnitude(10, 60_000) : -random.magnitude(10, 5_000));
+  },
+  slowDisk: ({ disk, random }, later) => {
+    disk.slownessMs = random.magnitude(2, 500);
+    later(random.magnitude(100, 4_000), () => {
+      disk.slownessMs = 1;
+    });
+  },
+  failCheckpoint: ({ disk }) => disk.failNext('checkpoint'),
+  failJournal: ({ disk }) => disk.failNext('journal'),
+  damageCheckpoint: ({ disk, random, observers }) => {
+    if (disk.damage(random)) observers.checkpointDamaged(disk.good);
   },
   cutOneWay: (simulation, later) => {
     const two = twoOf(simulation);

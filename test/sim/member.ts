@@ -1,6 +1,7 @@
 // One membership as a simulated worker lives it: mesh, healing, and the real step machine over the real AllReduce and Swap.
 // It does what worker/member.ts, mesh.ts, step/step-shell.ts and collective/peers.ts do.
 
+import { ProtocolError } from '../../proto/error.ts';
 import { limits } from '../../proto/limits.ts';
 import type { MessageFrom, MessageOf } from '../../proto/messages.ts';
 import { PieceAssembler } from '../../proto/transport/bulk.ts';
@@ -78,6 +79,10 @@ export class SimMember {
 
   /** Gives everything up; `done` gets the newest committed state. */
   end(done: (held: HeldState | null) => void): void {
+    if (this.#options.worker.simulation.broken === 'goesOnInOldGeneration' && this.#steps !== null) {
+      done({ step: this.#steps.committed, state: this.#state!.slice() });
+      return;
+    }
     this.#ended = true;
     const close = (held: HeldState | null): void => {
       for (const end of this.#open) end.close('membership over');
@@ -104,7 +109,7 @@ export class SimMember {
 
   /** The state to go on from is here; heals others first where that is this worker's part. */
   #standing(state: Float32Array): void {
-    const { membership, worker, onFormed } = this.#options;
+    const { membership, onFormed, worker } = this.#options;
     const align = this.#align!;
     this.#state = state;
     const isSource = align.origin === 'member' && align.source === membership.rank;
@@ -118,17 +123,12 @@ export class SimMember {
     if (!isSource) return;
     for (const rank of align.behind) {
       const { generation } = membership;
-      pieces(
-        worker.host,
-        state,
-        generation,
-        align.step,
-        (piece) => this.#mesh.get(rank)!.send(piece),
-        () => {
-          left -= 1;
-          if (left === 0) stand();
-        },
-      );
+      const healed = (): void => {
+        left -= 1;
+        if (left === 0) stand();
+      };
+      const floods = worker.simulation.broken === 'floodsSockets';
+      pieces(this.#mesh.get(rank)!, state, generation, align.step, healed, floods);
     }
   }
 
@@ -154,7 +154,7 @@ export class SimMember {
   #connect(): void {
     const { worker, membership } = this.#options;
     const { generation, rank: own, members } = membership;
-    worker.host.after(limits.meshTimeoutMs, () => {
+    worker.host.timer(limits.meshTimeoutMs, () => {
       const missing = members.flatMap((_, rank) => (rank === own || this.#mesh.has(rank) ? [] : [rank]));
       if (missing.length > 0) this.#meshFails(missing, 'no connection in time');
     });
@@ -172,12 +172,27 @@ export class SimMember {
       end.send(this.#hello());
       this.#joined(end, rank);
     });
-    for (let rank = 0; rank < own; rank += 1) this.#dial(rank);
+    const idle = worker.simulation.broken === 'dialsTooOften' ? 30 : 0;
+    for (let rank = 0; rank < own; rank += 1) {
+      for (let i = 0; i < idle; i += 1) this.#dialIdly(rank);
+      this.#dial(rank);
+    }
   }
 
   #hello(): MessageOf<'peerHello'> {
     const { generation, rank } = this.#options.membership;
     return { type: 'peerHello', runId: 'run', generation, rank };
+  }
+
+  /** The twin's: a connection of a generation that there is not. */
+  #dialIdly(rank: number): void {
+    const { worker, membership } = this.#options;
+    const nothing = (): void => undefined;
+    const opened = (end: End): void => {
+      end.start({ onMessage: nothing, onClose: nothing });
+      end.send({ ...this.#hello(), generation: membership.generation + 1 });
+    };
+    worker.simulation.network.dial(worker.host, membership.members[rank]!.host, opened, nothing);
   }
 
   #dial(rank: number): void {
@@ -232,8 +247,17 @@ export class SimMember {
   }
 
   #peerSaid(from: number, message: PeerMessage): void {
-    if (message.type === 'peerHello' || message.generation !== this.#options.membership.generation) return;
-    if (message.type === 'statePiece') this.takeState(message);
-    else this.#steps?.receive(from, message);
+    const { worker, membership } = this.#options;
+    if (message.type === 'peerHello' || message.generation !== membership.generation) return;
+    try {
+      if (message.type === 'statePiece') this.takeState(message);
+      else this.#steps?.receive(from, message);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      worker.simulation.observers.expect(
+        false,
+        `${worker.host.name} refuses what an honest rank ${from} says: ${error.message}`,
+      );
+    }
   }
 }

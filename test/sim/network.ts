@@ -1,22 +1,28 @@
 // A seeded network of connections like TCP: in order within one connection and in any order across, late, cut one way or
 // both ways (what is sent then comes when the way is open again), and lost. What a process sent before it was killed may come.
+// Unlike TCP it also brings copies of messages that may come twice (duplicates.ts).
 
 import { limits } from '../../proto/limits.ts';
 import type { Clock, Host, Random } from './clock.ts';
+import { type SecondCopy, secondCopyOf } from './duplicates.ts';
+
+export type CloseKind = 'local' | 'remote' | 'lost' | 'protocol';
 
 export interface EndHandlers {
   onMessage(message: unknown): void;
-  /** Once. `local`: this end closed it. */
-  onClose(kind: 'local' | 'remote' | 'lost', why: string): void;
+  /** Once. `local`: this end closed it; `protocol`: for what came in. */
+  onClose(kind: CloseKind, why: string): void;
 }
 
 export interface Weather {
   delayMsMin: number;
   delayMsMax: number;
+  /** Share of the messages that come again, where that is allowed. */
+  duplicates: number;
 }
 
-/** Most messages on their way in one direction: all that the machines send is bounded. */
-const inFlightMax = 5_000;
+/** A sender of bulk data waits while more than this is on its way, in bytes: small, as the states are. */
+export const bulkBytesMax = 64;
 
 export class Network {
   readonly clock: Clock;
@@ -29,6 +35,8 @@ export class Network {
   readonly #listeners = new Map<string, { readonly host: Host; readonly accept: (end: End) => void }>();
   readonly #pairs = new Set<Pair>();
   inFlightMost = 0;
+  /** Most bytes of bulk data in one direction of a connection. */
+  bulkBytesMost = 0;
 
   constructor(clock: Clock, random: Random, weather: Weather) {
     this.clock = clock;
@@ -62,6 +70,7 @@ export class Network {
   healAll(): void {
     this.#clogged.clear();
     this.#cut.clear();
+    this.weather.duplicates = 0;
     for (const pair of [...this.#pairs]) pair.mended();
   }
 
@@ -107,13 +116,20 @@ export class Network {
     this.#pairs.delete(pair);
   }
 
-  sent(inFlight: number): void {
+  sent(inFlight: number, bulkBytes: number): void {
     this.inFlightMost = Math.max(this.inFlightMost, inFlight);
-    if (inFlight > inFlightMax) throw new Error(`${inFlight} messages wait in one direction of a connection`);
+    this.bulkBytesMost = Math.max(this.bulkBytesMost, bulkBytes);
   }
 }
 
-type Item = { readonly message: unknown } | { readonly lost: boolean; readonly why: string };
+type Item =
+  | { readonly message: unknown; readonly bulkBytes: number }
+  | { readonly lost: boolean; readonly why: string };
+
+function bulkBytesOf(message: unknown): number {
+  const { type, bytes } = message as { readonly type: string; readonly bytes?: Uint8Array };
+  return type === 'statePiece' ? bytes!.length : 0;
+}
 
 class Pair {
   readonly network: Network;
@@ -163,12 +179,20 @@ export class End {
   /** Due, but the way is cut. */
   #held = 0;
   #newestAtMs = 0;
+  /** By the clock of this host. */
   #heardMs: number;
+  #wakes: number;
+  /** On its way to this end, in bytes. */
+  #bulkBytes = 0;
+  #draining: (() => void)[] = [];
+  /** Second copies, each to follow when so many more messages were sent. */
+  #copies: { readonly message: unknown; after: number }[] = [];
 
   constructor(pair: Pair, host: Host) {
     this.#pair = pair;
     this.host = host;
-    this.#heardMs = host.clock.nowMs;
+    this.#heardMs = host.nowMs;
+    this.#wakes = host.wakesThatHear;
   }
 
   get isOpen(): boolean {
@@ -182,8 +206,45 @@ export class End {
 
   send(message: unknown): boolean {
     if (!this.#open) return false;
-    this.other.#enqueue({ message });
+    const { random, weather } = this.#pair.network;
+    this.other.#enqueue({ message, bulkBytes: bulkBytesOf(message) });
+    this.#sendCopies();
+    if (weather.duplicates > 0 && random.chance(weather.duplicates)) this.#copy(secondCopyOf(message));
     return true;
+  }
+
+  /** Comes at any time, or after at most three of the messages that follow. */
+  #copy(copy: SecondCopy | null): void {
+    if (copy === null) return;
+    const { random, clock } = this.#pair.network;
+    if (copy.when === 'soon') {
+      this.#copies.push({ message: copy.message, after: random.below(4) });
+      return;
+    }
+    clock.after(random.magnitude(0.01, 2_000), () => {
+      if (this.#open && this.host.isAlive) this.other.#enqueue({ message: copy.message, bulkBytes: 0 });
+    });
+  }
+
+  #sendCopies(): void {
+    if (this.#copies.length === 0) return;
+    for (const copy of this.#copies) copy.after -= 1;
+    for (const { message } of this.#copies.filter(({ after }) => after < 0))
+      this.other.#enqueue({ message, bulkBytes: 0 });
+    this.#copies = this.#copies.filter(({ after }) => after >= 0);
+  }
+
+  /** `act` when so much of the bulk data has left that more may be sent, or nothing can be any more. */
+  drained(act: () => void): void {
+    if (this.#open && this.other.#bulkBytes > bulkBytesMax) this.#draining.push(act);
+    else this.host.after(1, act);
+  }
+
+  /** Ends it for what came in. */
+  refuse(why: string): void {
+    if (!this.#open) return;
+    this.other.#enqueue({ lost: false, why });
+    this.#ended('protocol', why);
   }
 
   close(why = ''): void {
@@ -222,15 +283,19 @@ export class End {
       if (!this.#open) return;
       const { host } = this.other;
       const hears = this.other.#open && host.isAlive && !host.isStopped;
-      const silentMs = this.host.clock.nowMs - this.#heardMs;
+      const isHeard = hears && !network.isCut(host.name, this.host.name);
+      // Whoever wakes and reads first finds a sign of life there.
+      if (isHeard && this.#wakes !== this.host.wakesThatHear) this.#heardMs = this.host.nowMs;
+      this.#wakes = this.host.wakesThatHear;
+      const silentMs = this.host.nowMs - this.#heardMs;
       if (silentMs > silenceMs()) {
         this.terminate(`silent for ${(silentMs / 1000).toFixed(1)} s`);
         return;
       }
-      if (hears && !network.isCut(host.name, this.host.name)) this.#heardMs = this.host.clock.nowMs;
-      this.host.after(limits.pingIntervalMs, look);
+      if (isHeard) this.#heardMs = this.host.nowMs;
+      this.host.timer(limits.pingIntervalMs, look);
     };
-    this.host.after(limits.pingIntervalMs, look);
+    this.host.timer(limits.pingIntervalMs, look);
   }
 
   flush(): void {
@@ -242,14 +307,28 @@ export class End {
   }
 
   #dropSome(): void {
-    this.#incoming.length = this.#pair.network.random.below(this.#incoming.length + 1);
+    for (const item of this.#incoming.splice(this.#pair.network.random.below(this.#incoming.length + 1)))
+      this.#left(item);
+  }
+
+  /** It is on its way no longer. */
+  #left(item: Item): void {
+    if (!('message' in item) || item.bulkBytes === 0) return;
+    this.#bulkBytes -= item.bulkBytes;
+    this.other.#letMore();
+  }
+
+  #letMore(): void {
+    if (!this.#open || this.other.#bulkBytes <= bulkBytesMax)
+      for (const act of this.#draining.splice(0)) this.host.after(1, act);
   }
 
   #enqueue(item: Item): void {
     const { network } = this.#pair;
     const { clock } = network;
     this.#incoming.push(item);
-    network.sent(this.#incoming.length);
+    if ('message' in item) this.#bulkBytes += item.bulkBytes;
+    network.sent(this.#incoming.length, this.#bulkBytes);
     const atMs = Math.max(
       this.#newestAtMs,
       clock.nowMs + network.delayMs(this.other.host.name, this.host.name),
@@ -265,15 +344,17 @@ export class End {
     const item = this.#incoming.shift();
     if (item === undefined || !this.#open) return;
     this.host.run(() => {
+      this.#left(item);
       if (!this.#open) return;
-      this.#heardMs = this.host.clock.nowMs;
+      this.#heardMs = this.host.nowMs;
       if ('message' in item) this.#tell((handlers) => handlers.onMessage(item.message));
       else this.#ended(item.lost ? 'lost' : 'remote', item.why);
     });
   }
 
-  #ended(kind: 'local' | 'remote' | 'lost', why: string): void {
+  #ended(kind: CloseKind, why: string): void {
     this.#open = false;
+    this.#letMore();
     if (!this.other.#open) this.#pair.network.forget(this.#pair);
     // Later, as a socket does: whoever closes it is not called back in the middle of what it does.
     this.host.after(0, () => this.#tell((handlers) => handlers.onClose(kind, why)));

@@ -1,10 +1,13 @@
 // Who watches a simulated run: each rule is checked from outside, against the quiet run, and breaks it with a line that says
-// what must not be. They change nothing.
+// what must not be. They change nothing. test/sim/observers.test.ts shows of each that it can fail.
 
+import { limits } from '../../proto/limits.ts';
 import type { MessageOf } from '../../proto/messages.ts';
-import { batchRange, stepsPerEpoch } from '../../src/numerics/permutation.ts';
 import { alignedFloats } from '../../worker/collective/floats.ts';
-import { hashOf, lossOf, quietRun, type Task } from './arithmetic.ts';
+import { hashOf, lossOf, quietRun, samplesProblem, stepsProblem, type Task } from './arithmetic.ts';
+import type { Disk } from './disk.ts';
+import { bulkBytesMax, type Network } from './network.ts';
+import { pieceBytes } from './serial.ts';
 
 export class Violation extends Error {}
 
@@ -20,18 +23,38 @@ export function evaluationOf(
   );
 }
 
+interface Membership {
+  readonly workers: readonly string[];
+  /** Where it went on from; null until that is decided. */
+  startStep: number | null;
+}
+
+/** Connections that wait at a worker for a generation that it has not heard of: a few for each other worker. */
+const arrivalsMax = 24;
+/** Swaps of one other worker that came before the own part: it cannot begin the next without that. */
+const earlySwapsMax = 1;
+/** Messages in one direction of a connection: a few steps' worth. */
+const inFlightMax = 200;
+/** Memberships that changed while one worker healed, each of which had something on the way. */
+const bulkLoopsMax = 4;
+
 export class Observers {
   readonly #task: Task;
   readonly #quiet: readonly Float32Array[];
   readonly #hashes: readonly string[];
   #generation = 0;
-  #acknowledged = 0;
-  #members: readonly string[] = [];
-  /** By generation and step: how often the gradient of each shard was computed. */
-  readonly #computed = new Map<string, Uint8Array>();
+  readonly #memberships = new Map<number, Membership>();
+  /** Steps of the checkpoints that were told and that no fault has damaged since. */
+  readonly #acknowledged = new Set<number>();
+  /** By generation and step: who computed each shard. */
+  readonly #computed = new Map<string, (string | null)[]>();
   /** By worker: the newest (generation, step) it applied. */
   readonly #applied = new Map<string, { readonly generation: number; readonly step: number }>();
+  /** By worker: the newest generation it computed for. */
+  readonly #computedFor = new Map<string, number>();
   readonly #committed = new Set<number>();
+  arrivalsMost = 0;
+  earlySwapsMost = 0;
 
   constructor(task: Task) {
     this.#task = task;
@@ -43,32 +66,113 @@ export class Observers {
     if (!holds) throw new Violation(`not so: ${what}`);
   }
 
-  /** Generations only rise, over all coordinators there ever were: one membership forms at a time. */
+  // --- one membership at a time
+
+  /** Generations only rise, over all coordinators there ever were. */
   journalled(generation: number): void {
     this.expect(generation > this.#generation, `generation ${generation} is newer than ${this.#generation}`);
     this.#generation = generation;
   }
 
-  formed(generation: number, journalled: number, workers: readonly string[]): void {
-    this.#members = workers;
+  formed(generation: number, workers: readonly string[]): void {
     this.expect(
-      generation === journalled,
+      generation === this.#generation,
       `generation ${generation} is in the journal before anybody hears of it`,
+    );
+    this.#memberships.set(generation, { workers, startStep: null });
+  }
+
+  /** What the coordinator takes for true comes of the newest membership. */
+  acknowledged(generation: number, what: string): void {
+    this.expect(
+      generation === this.#generation,
+      `${what} of generation ${generation} counts in generation ${this.#generation}`,
     );
   }
 
-  /** Nothing that was acknowledged is lost, and nothing that a member has applied. */
+  computed(worker: string, generation: number, step: number, firstShard: number, endShard: number): void {
+    this.expect(
+      generation >= (this.#computedFor.get(worker) ?? 0),
+      `${worker} computes for generation ${generation}, and for none after it`,
+    );
+    this.#computedFor.set(worker, generation);
+    const key = `${generation}.${step}`;
+    const by = this.#computed.get(key) ?? new Array<string | null>(this.#task.shards).fill(null);
+    for (let shard = firstShard; shard < endShard; shard += 1) {
+      this.expect(
+        by[shard] === null,
+        `${worker} alone computes shard ${shard} of step ${step} in generation ${generation}, not ${by[shard]} too`,
+      );
+      by[shard] = worker;
+    }
+    this.#computed.set(key, by);
+  }
+
+  /** A worker applied a step: once, after the one before, with every shard in it once, and with the quiet run's bits. */
+  committed(worker: string, membership: MessageOf<'membership'>, step: number, state: Float32Array): void {
+    const { generation, members } = membership;
+    const where = `step ${step} by ${worker} in generation ${generation}`;
+    const before = this.#applied.get(worker);
+    const isNext = before?.generation !== generation || before.step + 1 === step;
+    this.expect(isNext, `${where} is applied once, after the one before`);
+    this.expect(
+      before === undefined || before.generation <= generation,
+      `${where}: no generation comes back`,
+    );
+    this.#applied.set(worker, { generation, step });
+    const by = this.#computed.get(`${generation}.${step}`) ?? [];
+    const isWhole = members.every(({ workerId, firstShard, endShard }) =>
+      by.slice(firstShard, endShard).every((each) => each === workerId),
+    );
+    this.expect(isWhole && by.length > 0, `${where} has what each member of that generation computed`);
+    this.#notBeside(generation, step, where);
+    const stepsWrong = stepsProblem(this.#task, state, step);
+    this.expect(stepsWrong === null, `${where} has each step's shards once: ${stepsWrong}`);
+    const samplesWrong = samplesProblem(state, step);
+    this.expect(samplesWrong === null, `${where} has each epoch's samples once: ${samplesWrong}`);
+    this.expect(hashOf(state) === this.#hashes[step], `${where} has the bits of the quiet run`);
+    this.#committed.add(step);
+  }
+
+  /** An older membership takes at most the step that was in flight when a newer one with a member of it formed. */
+  #notBeside(generation: number, step: number, where: string): void {
+    const own = this.#memberships.get(generation)?.workers ?? [];
+    for (const [newer, { workers, startStep }] of this.#memberships) {
+      if (newer <= generation || startStep === null || step <= startStep + 1) continue;
+      this.expect(
+        !own.some((worker) => workers.includes(worker)),
+        `${where} is not taken beside generation ${newer}, which went on from step ${startStep}`,
+      );
+    }
+  }
+
+  // --- nothing acknowledged is lost
+
+  /** Nothing that was acknowledged, and nothing that a member has applied. */
   aligned(step: number): void {
-    for (const worker of this.#members) {
+    const membership = this.#memberships.get(this.#generation);
+    this.expect(membership !== undefined, 'what is aligned was formed');
+    for (const worker of membership!.workers) {
       const newest = this.#applied.get(worker)?.step ?? 0;
       this.expect(
         step >= newest,
         `the run goes on from step ${step}, not behind step ${newest} of ${worker}`,
       );
     }
+    this.#notBehindCheckpoints(step);
+    membership!.startStep = step;
+  }
+
+  /** A coordinator begins with the newest checkpoint that verifies. */
+  restarted(step: number | null): void {
+    this.#notBehindCheckpoints(step ?? 0);
+  }
+
+  #notBehindCheckpoints(step: number): void {
+    const newest = Math.max(0, ...this.#acknowledged);
     this.expect(
-      step >= this.#acknowledged,
-      `the run goes on from step ${step}, not behind the checkpoint of step ${this.#acknowledged}`,
+      step >= newest,
+      `the run goes on from step ${step}, not behind the checkpoint of step ${newest}`,
     );
   }
 
@@ -80,39 +184,18 @@ export class Observers {
   }
 
   checkpointAcknowledged(step: number): void {
-    this.#acknowledged = Math.max(this.#acknowledged, step);
+    this.#acknowledged.add(step);
   }
 
-  computed(generation: number, step: number, rank: number, firstShard: number, endShard: number): void {
-    const key = `${generation}.${step}`;
-    const counts = this.#computed.get(key) ?? new Uint8Array(this.#task.shards);
-    for (let shard = firstShard; shard < endShard; shard += 1) counts[shard]! += 1;
-    this.#computed.set(key, counts);
-    this.expect(
-      counts.every((count) => count <= 1),
-      `rank ${rank} alone computes shards ${firstShard} to ${endShard} of step ${step} in generation ${generation}`,
-    );
+  /** A fault took the newest: what is left is `good`, and must stay. */
+  checkpointDamaged(good: readonly number[]): void {
+    for (const step of this.#acknowledged) if (!good.includes(step)) this.#acknowledged.delete(step);
   }
 
-  /** A worker applied a step: once, after the one before, with every shard in it, and with the quiet run's bits. */
-  committed(worker: string, membership: MessageOf<'membership'>, step: number, state: Float32Array): void {
-    const { generation } = membership;
-    const where = `step ${step} by ${worker} in generation ${generation}`;
-    const before = this.#applied.get(worker);
-    const isNext = before?.generation !== generation || before.step + 1 === step;
-    this.expect(isNext, `${where} is applied once, after the one before`);
-    this.expect(
-      before === undefined || before.generation <= generation,
-      `${where}: no generation comes back`,
-    );
-    this.#applied.set(worker, { generation, step });
-    const counts = this.#computed.get(`${generation}.${step}`);
-    this.expect(counts?.every((count) => count === 1) ?? false, `${where} has every shard once`);
-    this.expect(hashOf(state) === this.#hashes[step], `${where} has the bits of the quiet run`);
-    this.#committed.add(step);
-  }
-
-  reported({ step, sums }: MessageOf<'report'>): void {
+  /** What is told was applied before, and is what the quiet run tells. */
+  reported({ generation, step, sums }: MessageOf<'report'>): void {
+    this.acknowledged(generation, `the report of step ${step}`);
+    this.expect(this.#committed.has(step), `step ${step} is told after it was applied`);
     const state = this.#quiet[step - 1]!;
     const isRight = alignedFloats(sums).every(
       (loss, shard) => loss === lossOf(this.#task, state, step, shard),
@@ -121,6 +204,7 @@ export class Observers {
   }
 
   evaluated(step: number, parts: readonly MessageOf<'evaluation'>[]): void {
+    for (const { generation } of parts) this.acknowledged(generation, `the evaluation after step ${step}`);
     const told = parts.flatMap(({ sums }) => [...alignedFloats(sums)]);
     const right = evaluationOf(this.#task, this.#quiet[step]!, 0, this.#task.shards);
     this.expect(
@@ -129,27 +213,41 @@ export class Observers {
     );
   }
 
-  ended(step: number, sha: string, checkpoint: Float32Array | undefined): void {
+  ended(step: number, sha: string, disk: Disk): void {
     this.expect(sha === this.#hashes[step], `the run ends after step ${step} with the hash of the quiet run`);
+    const checkpoint = disk.read(step);
     this.expect(
-      checkpoint !== undefined && hashOf(checkpoint) === sha,
+      disk.isDamaged(step) || (checkpoint !== null && hashOf(checkpoint) === sha),
       `the end after step ${step} is on disk as a checkpoint`,
     );
-    if (step === this.#task.steps) this.#everySampleOnce();
+    if (step === this.#task.steps)
+      this.expect(this.#committed.size === step, `each of the ${step} steps was taken`);
   }
 
-  /** Which samples a step takes is a function of the step: every epoch's are then taken once if each step is there. */
-  #everySampleOnce(): void {
-    const samples = 37;
-    const batch = 8;
-    const perEpoch = stepsPerEpoch(samples, batch);
-    const taken = new Map<number, number>();
-    for (const step of this.#committed) {
-      const { epoch, from, to } = batchRange(step - 1, samples, batch);
-      taken.set(epoch, (taken.get(epoch) ?? 0) + to - from);
-    }
-    for (let epoch = 0; (epoch + 1) * perEpoch <= this.#task.steps; epoch += 1)
-      this.expect(taken.get(epoch) === samples, `epoch ${epoch} takes each of its samples once`);
-    this.expect(this.#committed.size === this.#task.steps, 'each step was committed');
+  // --- queues
+
+  arrivalsWait(worker: string, count: number): void {
+    this.arrivalsMost = Math.max(this.arrivalsMost, count);
+    this.expect(
+      count <= Math.min(arrivalsMax, limits.workersMax),
+      `${count} connections that wait at ${worker} are at most ${arrivalsMax}`,
+    );
+  }
+
+  swapsWait(worker: string, count: number, bytes: number): void {
+    this.earlySwapsMost = Math.max(this.earlySwapsMost, count);
+    this.expect(
+      count <= Math.min(earlySwapsMax, limits.earlyMessagesMax) && bytes <= limits.earlyBytesMax,
+      `${count} early swaps of one peer at ${worker} are at most ${earlySwapsMax}`,
+    );
+  }
+
+  queues({ inFlightMost, bulkBytesMost }: Network): void {
+    this.expect(
+      inFlightMost <= inFlightMax,
+      `${inFlightMost} messages that wait in one direction are at most ${inFlightMax}`,
+    );
+    const most = bulkBytesMax + bulkLoopsMax * pieceBytes;
+    this.expect(bulkBytesMost <= most, `${bulkBytesMost} bytes of bulk data on the way are at most ${most}`);
   }
 }

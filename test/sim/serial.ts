@@ -2,7 +2,7 @@
 
 import type { MessageOf } from '../../proto/messages.ts';
 import { stateFloats } from './arithmetic.ts';
-import type { Host } from './clock.ts';
+import type { End } from './network.ts';
 
 /** One task after another; each says when it is done. */
 export class Serial {
@@ -22,22 +22,21 @@ export class Serial {
 }
 
 export const stateBytes = 4 * stateFloats;
-const pieceCount = 3;
+export const pieceBytes = stateBytes / 9;
 
-/** Sends the state in a few pieces, with pauses in between as a full socket makes them. */
+/** Sends the state in a few pieces, the next when the socket has room; `done` when all have left, or none can. `floods`: the twin that does not wait. */
 export function pieces(
-  host: Host,
+  end: End | null,
   state: Float32Array,
   generation: number,
   step: number,
-  send: (piece: MessageOf<'statePiece'>) => boolean,
   done: () => void,
+  floods = false,
 ): void {
   const all = new Uint8Array(state.slice().buffer);
-  const size = stateBytes / pieceCount;
   const sendNext = (offset: number): void => {
-    const bytes = all.subarray(offset, offset + size);
-    const piece = {
+    const bytes = all.subarray(offset, offset + pieceBytes);
+    const piece: MessageOf<'statePiece'> = {
       type: 'statePiece',
       generation,
       step,
@@ -45,9 +44,10 @@ export function pieces(
       offset,
       total: all.length,
       bytes,
-    } as const;
-    if (!send(piece) || offset + size >= all.length) done();
-    else host.after(1, () => sendNext(offset + size));
+    };
+    if (end?.send(piece) !== true || offset + pieceBytes >= all.length) done();
+    else if (floods) sendNext(offset + pieceBytes);
+    else end.drained(() => sendNext(offset + pieceBytes));
   };
   sendNext(0);
 }

@@ -1,7 +1,8 @@
-// Thousands of simulated runs, each with its own cluster and faults drawn from its seed. A failure names the seed; the
+// Thousands of simulated runs, each with its own cluster and faults drawn from its seed. A failure names seed and commit; the
 // command it prints runs that seed again with a trace of every event and effect.
 
 import { describe, expect, it } from 'vitest';
+import { codeOf, failureText } from './failure.ts';
 import { Simulation } from './simulation.ts';
 
 const secondMs = 1000;
@@ -15,7 +16,6 @@ function runSeed(seed: number): void {
   try {
     new Simulation(seed).run();
   } catch (error) {
-    const { message, stack } = error as Error;
     if (traceLines > 0) {
       const lines: string[] = [];
       try {
@@ -24,9 +24,7 @@ function runSeed(seed: number): void {
         process.stdout.write(`${lines.slice(-traceLines).join('\n')}\n`);
       }
     }
-    throw new Error(
-      `seed ${seed}: ${message}\nreplay with a trace: npm run test:sim -- --seeds 1 --from ${seed}\n${stack}`,
-    );
+    throw new Error(failureText(seed, codeOf(), error as Error));
   }
 }
 

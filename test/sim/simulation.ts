@@ -3,9 +3,11 @@
 
 import type { MessageOf } from '../../proto/messages.ts';
 import type { ErrorCode } from '../../src/errors.ts';
-import type { Task } from './arithmetic.ts';
+import { type Sampler, samplerOf, type Task } from './arithmetic.ts';
+import type { Breakage } from './breakages.ts';
 import { Clock, type Host, Random } from './clock.ts';
-import { CoordinatorProcess, type Disk } from './coordinator-process.ts';
+import { CoordinatorProcess } from './coordinator-process.ts';
+import { Disk } from './disk.ts';
 import { type FaultRates, Faults, ratesOf } from './faults.ts';
 import { Network } from './network.ts';
 import { Observers, Violation } from './observers.ts';
@@ -38,12 +40,9 @@ export class Simulation {
   readonly fingerprint = 'f'.repeat(64);
   readonly workers: WorkerProcess[] = [];
   coordinator: CoordinatorProcess | null = null;
-  readonly #disk: Disk = {
-    generation: 0,
-    members: [],
-    quarantined: new Map(),
-    checkpoints: new Map(),
-  };
+  readonly samplesOf: Sampler;
+  readonly broken: Breakage | null;
+  readonly disk: Disk;
   readonly #faults: Faults;
   readonly #lines: string[] | null;
   #nextWorker = 1;
@@ -56,15 +55,19 @@ export class Simulation {
       readonly quiet?: boolean;
       readonly rates?: Partial<FaultRates>;
       readonly lines?: string[];
+      /** A rule that this cluster breaks, to see that it is noticed. */
+      readonly broken?: Breakage;
     } = {},
   ) {
     const random = new Random(seed);
     this.random = random;
     this.#lines = options.lines ?? null;
+    this.broken = options.broken ?? null;
     const delayMsMin = random.magnitude(0.05, 2);
     this.network = new Network(this.clock, random, {
       delayMsMin,
       delayMsMax: delayMsMin * random.magnitude(1.1, 20),
+      duplicates: 0,
     });
     this.task = {
       seed,
@@ -77,8 +80,12 @@ export class Simulation {
     this.workersMin = 1 + random.below(this.workersWanted);
     this.directBytesMax = random.chance(0.5) ? 0 : 1 << 20;
     this.computeMs = random.magnitude(1, 30);
+    this.samplesOf = samplerOf(this.task, this.broken === 'dropsRaggedBatch');
+    this.disk = new Disk(1 + random.below(3));
     this.observers = new Observers(this.task);
-    this.#faults = new Faults(this, options.quiet === true ? null : { ...ratesOf(random), ...options.rates });
+    const rates = options.quiet === true ? null : { ...ratesOf(random), ...options.rates };
+    this.network.weather.duplicates = rates?.duplicates ?? 0;
+    this.#faults = new Faults(this, rates);
   }
 
   /** To the end. Throws Violation. */
@@ -94,15 +101,22 @@ export class Simulation {
       if (isLate || clock.events > eventsMax)
         throw new Violation(`the run does not end: ${this.#describe()}`);
     }
+    this.#leaversGo();
+    this.observers.queues(this.network);
     return {
       virtualMs: clock.nowMs,
       events: clock.events,
-      generations: this.#disk.generation,
+      generations: this.disk.generation,
       faults: this.#faults.count,
     };
   }
 
   // --- what every process may ask for
+
+  /** A disk that failed ends the run, with this code; another goes on. */
+  mayFailWith(code: string): boolean {
+    return this.#faults.hurtDisk && ['LOCKSTEP_FILE_SYSTEM', 'LOCKSTEP_CHECKPOINT_INVALID'].includes(code);
+  }
 
   evaluateAfter(step: number): boolean {
     return step > 0 && (step === this.task.steps || step % this.task.evaluateEvery === 0);
@@ -148,7 +162,7 @@ export class Simulation {
 
   startCoordinator(): void {
     this.trace('coordinator', 'starts', {});
-    this.coordinator = new CoordinatorProcess(this, this.#disk);
+    this.coordinator = new CoordinatorProcess(this, this.disk);
   }
 
   startWorker(): void {
@@ -163,12 +177,27 @@ export class Simulation {
 
   /** Starts what has died anew, after a while; when the faults are over, without fail. */
   #supervise(): void {
+    if (this.#ended) return;
     const { random } = this;
+    this.observers.queues(this.network);
     if (this.coordinator?.host.isAlive !== true && random.chance(0.5)) this.startCoordinator();
     const wanted = this.living.filter(({ leavingSinceMs }) => leavingSinceMs === null).length;
     if (wanted < this.workersWanted && (this.#healed || random.chance(0.5))) this.startWorker();
     if (this.#healed) this.#noneLeavesForEver();
     this.clock.after(random.between(20, this.#healed ? 200 : 1_000), () => this.#supervise());
+  }
+
+  /** Whoever was asked to leave does so also when the run is over. */
+  #leaversGo(): void {
+    const untilMs = this.clock.nowMs + leaveMs;
+    for (;;) {
+      const leaver = this.living.find(({ leavingSinceMs }) => leavingSinceMs !== null);
+      if (leaver === undefined) return;
+      if (this.clock.nowMs > untilMs || !this.clock.step())
+        throw new Violation(
+          `a worker that was asked to leave stays when the run is over: ${leaver.describe}`,
+        );
+    }
   }
 
   #noneLeavesForEver(): void {
@@ -185,13 +214,14 @@ export class Simulation {
 
   /** The coordinator ended in order; before the last step when it was asked to stop: another goes on. */
   runEnded(step: number, sha: string): void {
-    this.observers.ended(step, sha, this.#disk.checkpoints.get(step));
+    this.observers.ended(step, sha, this.disk);
     this.trace('run', 'ended', { step });
     if (step === this.task.steps) this.#ended = true;
   }
 
   runFailed(code: ErrorCode, message: string): void {
-    this.observers.expect(code === 'LOCKSTEP_STOPPED', `the run does not fail: ${code} ${message}`);
+    const isExpected = code === 'LOCKSTEP_STOPPED' || this.mayFailWith(code);
+    this.observers.expect(isExpected, `the run does not fail: ${code} ${message}`);
   }
 
   #describe(): string {

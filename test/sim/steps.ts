@@ -10,10 +10,10 @@ import { BlockAdder } from '../../worker/collective/tree-adder.ts';
 import { type World, worldOf } from '../../worker/collective/world.ts';
 import { type Owed, type StepEffect, type StepEvent, StepMachine } from '../../worker/step/step-machine.ts';
 import {
+  gradientFloats,
   gradientOf,
   lossOf,
   nodesOf,
-  parameters,
   recordFloats,
   recordOf,
   treeOf,
@@ -36,7 +36,7 @@ export interface StepsOptions {
 
 const buckets = [
   { from: 0, to: 16 },
-  { from: 16, to: parameters },
+  { from: 16, to: gradientFloats },
 ] as const;
 const reportsId = 1;
 const stopFlag = 1;
@@ -50,7 +50,8 @@ export class SimSteps {
   readonly #boundaries: readonly number[];
   readonly #own: { readonly firstShard: number; readonly endShard: number };
   readonly #partials: readonly Float32Array[];
-  readonly #gradient = new Float32Array(parameters);
+  readonly #gradient = new Float32Array(gradientFloats);
+  readonly #earlySwaps: EarlySwaps;
   readonly #records: Float32Array;
   readonly #losses: Float32Array;
   #stop = false;
@@ -69,9 +70,10 @@ export class SimSteps {
     this.#boundaries = shardBoundaries(members.length, task.shards);
     this.#own = members[rank]!;
     this.#world = worldOf(rank, this.#boundaries);
-    this.#partials = Array.from({ length: this.#world.nodes[rank]! }, () => new Float32Array(parameters));
+    this.#partials = Array.from({ length: this.#world.nodes[rank]! }, () => new Float32Array(gradientFloats));
     this.#records = new Float32Array(this.#world.merges.length * recordFloats);
     this.#losses = new Float32Array(task.shards);
+    this.#earlySwaps = new EarlySwaps(members.length);
     const alone = members.length === 1;
     this.#machine = new StepMachine(
       {
@@ -155,6 +157,10 @@ export class SimSteps {
     });
   }
 
+  get committed(): number {
+    return this.#machine.committed;
+  }
+
   begin(): void {
     this.#handle({ is: 'begin' });
   }
@@ -169,10 +175,16 @@ export class SimSteps {
   }
 
   receive(from: number, message: CollectiveMessage): void {
-    if (message.type === 'exchange')
-      this.#swap.receive(from, message.step, message.exchange, { data: message.data, flags: 0 });
-    else if (message.type === 'shardReport') this.#swap.receive(from, message.step, reportsId, message);
-    else this.#allReduce.receive(from, message);
+    if (message.type === 'partial' || message.type === 'sum') {
+      this.#allReduce.receive(from, message);
+      return;
+    }
+    const id = message.type === 'exchange' ? message.exchange : reportsId;
+    const flags = message.type === 'exchange' ? 0 : message.flags;
+    this.#swap.receive(from, message.step, id, { data: message.data, flags });
+    const { host, simulation } = this.#options.worker;
+    const { parts, bytes } = this.#earlySwaps.came(from, message.step, id, message.data.length);
+    simulation.observers.swapsWait(host.name, parts, bytes);
   }
 
   #endIfIdle(): void {
@@ -239,6 +251,8 @@ export class SimSteps {
           nodeStarts[rank]! * recordFloats,
           nodeStarts[rank + 1]! * recordFloats,
         );
+        this.#earlySwaps.begin(effect.step, effect.exchange);
+        if (worker.simulation.broken === 'swapsAhead') this.#swapAhead(effect.step + 1, bytesOf(own));
         this.#swap.begin(effect.step, effect.exchange, { data: bytesOf(own), flags: 0 });
         return;
       }
@@ -248,10 +262,12 @@ export class SimSteps {
       case 'swapReports': {
         this.#stop = effect.stop;
         const own = this.#losses.slice(this.#own.firstShard, this.#own.endShard);
+        this.#earlySwaps.begin(effect.step, reportsId);
         this.#swap.begin(effect.step, reportsId, { data: bytesOf(own), flags: effect.stop ? stopFlag : 0 });
         return;
       }
       case 'runUpdate':
+        if (worker.simulation.broken === 'reportsBeforeUpdate') this.#report(effect.step);
         this.#lanes(1, () => {
           this.#commit(effect.step, this.#gradient);
           return { is: 'updated', finite: true };
@@ -284,6 +300,13 @@ export class SimSteps {
     }
   }
 
+  #swapAhead(step: number, data: Uint8Array): void {
+    const { membership, sendToPeer } = this.#options;
+    const { generation } = membership;
+    for (const rank of this.#world.others)
+      sendToPeer(rank, { type: 'exchange', generation, step, exchange: 0, data });
+  }
+
   #firstSegment(step: number): void {
     const { worker, state } = this.#options;
     const { task, random } = worker.simulation;
@@ -302,7 +325,7 @@ export class SimSteps {
 
   /** Buckets become ready while the segment runs, the last one first. */
   #secondSegment(step: number): void {
-    const { worker, state, membership } = this.#options;
+    const { worker, membership } = this.#options;
     const { task, observers } = worker.simulation;
     const { firstShard, endShard } = this.#own;
     const record = new Float32Array(recordFloats);
@@ -312,10 +335,8 @@ export class SimSteps {
     new BlockAdder(this.#world.merges).add(record, records);
     this.#lanesBusy = true;
     worker.host.compute(worker.simulation.computeMs, () => {
-      const nodes = nodesOf(task, firstShard, endShard, (shard) =>
-        gradientOf(task, state, record, step, shard),
-      );
-      observers.computed(membership.generation, step, membership.rank, firstShard, endShard);
+      const nodes = nodesOf(task, firstShard, endShard, (shard) => this.#gradientOf(step, shard, record));
+      observers.computed(worker.host.name, membership.generation, step, firstShard, endShard);
       const emit = (bucket: 0 | 1): void => {
         const { from, to } = buckets[bucket];
         for (const [i, node] of nodes.entries()) this.#partials[i]!.set(node.subarray(from, to), from);
@@ -329,9 +350,18 @@ export class SimSteps {
     });
   }
 
+  #gradientOf(step: number, shard: number, record: Float32Array): Float32Array {
+    const { worker, state } = this.#options;
+    const { task, samplesOf, broken } = worker.simulation;
+    // The twin that breaks the rule takes the shard before its own once more.
+    const taken = broken === 'takesShardTwice' && shard === this.#own.firstShard + 1 ? shard - 1 : shard;
+    return gradientOf(task, state, record, step, taken, samplesOf(step, taken));
+  }
+
   #commit(step: number, gradient: Float32Array): void {
     const { worker, state, membership } = this.#options;
-    update(worker.simulation.task, state, gradient);
+    update(worker.simulation.task, state, gradient, step);
+    if (worker.simulation.broken === 'countsWorkers') state[0]! += membership.members.length * 2 ** -20;
     worker.simulation.observers.committed(worker.host.name, membership, step, state);
   }
 
@@ -343,8 +373,8 @@ export class SimSteps {
         const record = treeOf(0, task.shards, (shard) => recordOf(task, state, each, shard));
         for (let shard = 0; shard < task.shards; shard += 1)
           this.#losses[shard] = lossOf(task, state, each, shard);
-        const gradient = treeOf(0, task.shards, (shard) => gradientOf(task, state, record, each, shard));
-        observers.computed(membership.generation, each, 0, 0, task.shards);
+        const gradient = treeOf(0, task.shards, (shard) => this.#gradientOf(each, shard, record));
+        observers.computed(worker.host.name, membership.generation, each, 0, task.shards);
         this.#commit(each, gradient);
         this.#taskLosses.set(each, this.#losses.slice());
       }
@@ -356,10 +386,12 @@ export class SimSteps {
   readonly #taskLosses = new Map<number, Float32Array>();
 
   #report(step: number): void {
-    const { membership, send } = this.#options;
+    const { membership, send, worker } = this.#options;
+    const { broken } = worker.simulation;
     const losses = this.#taskLosses.get(step) ?? this.#losses.slice();
     this.#taskLosses.delete(step);
     if (membership.rank !== 0) return;
+    if (broken === 'reportsOtherLosses') losses.reverse();
     const { generation } = membership;
     send({ type: 'report', generation, step, sums: bytesOf(losses), gradientNorm: 1, seconds: 0.01 });
   }
@@ -368,9 +400,40 @@ export class SimSteps {
     const { membership, send, state, worker } = this.#options;
     if (this.#quiescing !== null) return { is: 'evaluated' };
     const { firstShard, endShard } = this.#own;
-    const sums = evaluationOf(worker.simulation.task, state, firstShard, endShard);
+    const { task, broken } = worker.simulation;
+    const shift = broken === 'evaluatesOtherShards' ? 1 : 0;
+    const sums = evaluationOf(task, state, firstShard + shift, endShard + shift);
     send({ type: 'evaluation', generation: membership.generation, step, firstShard, sums: bytesOf(sums) });
     return { is: 'evaluated' };
+  }
+}
+
+/** Parts of others' swaps that came before the own part, counted from outside of the machine that holds them. */
+class EarlySwaps {
+  /** [rank]: bytes by swap. */
+  readonly #parts: readonly Map<string, number>[];
+  /** By id. */
+  readonly #newestBegun = [0, 0];
+
+  constructor(size: number) {
+    this.#parts = Array.from({ length: size }, () => new Map());
+  }
+
+  begin(step: number, id: number): void {
+    this.#newestBegun[id] = step;
+    for (const parts of this.#parts) parts.delete(`${step}.${id}`);
+  }
+
+  /** What waits of this rank now. */
+  came(
+    rank: number,
+    step: number,
+    id: number,
+    bytes: number,
+  ): { readonly parts: number; readonly bytes: number } {
+    const parts = this.#parts[rank]!;
+    if (step > this.#newestBegun[id]!) parts.set(`${step}.${id}`, bytes);
+    return { parts: parts.size, bytes: [...parts.values()].reduce((sum, each) => sum + each, 0) };
   }
 }
 

@@ -27,6 +27,9 @@ interface Arrival {
   ): void;
 }
 
+/** As in worker/session.ts, in milliseconds. */
+const leaveAwayMs = 10_000;
+
 /** How a process may end without anything being wrong. */
 const harmless: readonly ErrorCode[] = [
   'LOCKSTEP_PEER_LOST',
@@ -68,6 +71,16 @@ export class WorkerProcess {
   leave(): void {
     this.leavingSinceMs ??= this.host.clock.nowMs;
     this.host.run(() => this.#handle({ is: 'stop' }));
+    this.#leaveAlone();
+  }
+
+  /** A coordinator that is away is not waited for without end. */
+  #leaveAlone(): void {
+    this.host.timer(leaveAwayMs, () => {
+      if (!this.#machine.isLinked)
+        this.#handle({ is: 'gaveUp', message: 'left without handing over: the coordinator is away' });
+      this.#leaveAlone();
+    });
   }
 
   #dial(waitMs: number): void {
@@ -75,7 +88,7 @@ export class WorkerProcess {
       this.host,
       'coordinator',
       (end) => this.#open(end),
-      () => this.host.after(waitMs, () => this.#dial(Math.min(1_000, waitMs * 2))),
+      () => this.host.timer(waitMs, () => this.#dial(Math.min(1_000, waitMs * 2))),
     );
   }
 
@@ -134,14 +147,14 @@ export class WorkerProcess {
         this.#member!.stop();
         return;
       case 'redial':
-        this.host.after(effect.afterMs, () => this.#dial(50));
+        this.host.timer(effect.afterMs, () => this.#dial(50));
         return;
       case 'end':
-        this.#exit();
+        if (this.simulation.broken !== 'ignoresRelease') this.#exit();
         return;
       case 'fail':
         this.simulation.observers.expect(
-          harmless.includes(effect.code),
+          harmless.includes(effect.code) || this.simulation.mayFailWith(effect.code),
           `${this.host.name} failed: ${effect.code} ${effect.message}`,
         );
         this.#exit();
@@ -204,7 +217,9 @@ export class WorkerProcess {
       onFinished: (step, state) => this.#finished(generation, step, state),
     });
     this.#member = member;
-    this.#handle({ is: 'quiet', generation, step: this.#held?.step ?? null });
+    const step = this.#held?.step ?? null;
+    const understates = this.simulation.broken === 'understatesItsStep' && step !== null && step > 0;
+    this.#handle({ is: 'quiet', generation, step: understates ? step - 1 : step });
     if (this.host.isAlive) member.form();
   }
 
@@ -213,18 +228,10 @@ export class WorkerProcess {
     const copy = state.slice();
     this.#snapshotInFlight = true;
     this.#snapshots.add((done) => {
-      const link = this.#link;
-      pieces(
-        this.host,
-        copy,
-        generation,
-        step,
-        (piece) => link?.send(piece) ?? false,
-        () => {
-          this.#snapshotInFlight = false;
-          done();
-        },
-      );
+      pieces(this.#link, copy, generation, step, () => {
+        this.#snapshotInFlight = false;
+        done();
+      });
     });
   }
 
@@ -276,6 +283,8 @@ export class WorkerProcess {
     const { generation, take } = this.#taking;
     if (arrival.generation === generation && take !== null) take(arrival);
     else if (arrival.generation < generation) arrival.end.close('that generation is over');
+    else if (this.#arrivals.size >= limits.workersMax) arrival.end.terminate('too many wait');
     else this.#arrivals.add(arrival);
+    this.simulation.observers.arrivalsWait(this.host.name, this.#arrivals.size);
   }
 }

@@ -25,6 +25,7 @@ test.each<[string, readonly Finished[], number, Retention, number[]]>([
   ['the lowest loss, the earlier of two', losses, 5, { keep: 1, best: 'loss' }, [2, 5]],
   ['the best is one of the last', losses, 3, { keep: 2, best: 'loss' }, [2, 3]],
   ['nothing was evaluated', [at(1), at(2)], 2, { keep: 1, best: 'loss' }, [2]],
+  ['what is being read', losses, 5, { keep: 1, inUse: [3, 3] }, [3, 5]],
   ['later steps go, even the best', losses, 1, { keep: 3, best: 'loss' }, [1]],
 ])('%s', (_, finished, newest, retention, expected) => {
   for (const order of [finished, [...finished].reverse()]) {

@@ -1,0 +1,119 @@
+// Snapshots that arrive in pieces become checkpoints on the simulated disk, as coordinator/checkpoint-keeper.ts has it: held
+// until they are evaluated, one written after another, a newer one in place of one that waits.
+
+import type { MessageOf } from '../../proto/messages.ts';
+import { PieceAssembler } from '../../proto/transport/bulk.ts';
+import type { Host } from './clock.ts';
+import type { Disk } from './disk.ts';
+import { stateBytes } from './serial.ts';
+import type { Simulation } from './simulation.ts';
+
+interface Snapshot {
+  readonly step: number;
+  readonly bytes: Uint8Array;
+  readonly assembler: PieceAssembler;
+}
+
+export class Keeper {
+  readonly #simulation: Simulation;
+  readonly #host: Host;
+  readonly #disk: Disk;
+  readonly #onWritten: (step: number) => void;
+  readonly #onFailed: () => void;
+  #measured: { readonly step: number; readonly loss: number } | null = null;
+  #incoming: Snapshot | null = null;
+  /** Whole, but its evaluation is not. */
+  #held: Snapshot | null = null;
+  #next: Snapshot | null = null;
+  #isWriting = false;
+  #settling: (() => void)[] = [];
+
+  constructor(
+    simulation: Simulation,
+    host: Host,
+    disk: Disk,
+    on: { readonly written: (step: number) => void; readonly failed: () => void },
+  ) {
+    this.#simulation = simulation;
+    this.#host = host;
+    this.#disk = disk;
+    this.#onWritten = on.written;
+    this.#onFailed = on.failed;
+  }
+
+  forget(): void {
+    this.#incoming = null;
+  }
+
+  measured(step: number, loss: number): void {
+    this.#measured = { step, loss };
+    const held = this.#held;
+    if (held?.step !== step) return;
+    this.#held = null;
+    this.#enqueue(held);
+  }
+
+  /** `done` when everything that arrived whole is on disk; at once after a failure. */
+  settled(done: () => void): void {
+    if (this.#isWriting) this.#settling.push(done);
+    else done();
+  }
+
+  /** Throws ProtocolError where it is out of turn. */
+  take(piece: MessageOf<'statePiece'>): void {
+    if (this.#incoming === null || this.#incoming.step !== piece.step) {
+      const bytes = new Uint8Array(stateBytes);
+      this.#incoming = { step: piece.step, bytes, assembler: new PieceAssembler([{ name: 'state', bytes }]) };
+    }
+    const snapshot = this.#incoming;
+    snapshot.assembler.take(piece.section, piece.offset, piece.bytes);
+    if (!snapshot.assembler.isComplete) return;
+    this.#incoming = null;
+    if (this.#simulation.evaluateAfter(snapshot.step) && this.#measured?.step !== snapshot.step)
+      this.#held = snapshot;
+    else this.#enqueue(snapshot);
+  }
+
+  #enqueue(snapshot: Snapshot): void {
+    this.#next = snapshot;
+    if (!this.#isWriting) this.#writeNext();
+  }
+
+  #writeNext(): void {
+    const next = this.#next;
+    this.#next = null;
+    this.#isWriting = next !== null;
+    if (next !== null) this.#write(next);
+    else for (const done of this.#settling.splice(0)) done();
+  }
+
+  #write({ step, bytes }: Snapshot): void {
+    const { observers, random, broken } = this.#simulation;
+    const state = new Float32Array(bytes.slice().buffer);
+    const loss = this.#measured?.step === step ? this.#measured.loss : Number.NaN;
+    observers.checkpointWritten(step, state);
+    const left = [...this.#disk.writing(step, state, loss)];
+    if (broken === 'acknowledgesBeforeWriting') this.#written(step);
+    const access = (): void => {
+      if (this.#disk.fails('checkpoint')) {
+        this.#isWriting = false;
+        this.#onFailed();
+        return;
+      }
+      const act = left.shift();
+      if (act === undefined) {
+        this.#written(step);
+        this.#writeNext();
+        return;
+      }
+      act();
+      this.#host.after(this.#disk.slownessMs * random.between(0, 10), access);
+    };
+    this.#host.after(this.#disk.slownessMs * random.between(0, 10), access);
+  }
+
+  #written(step: number): void {
+    if (!this.#disk.isDamaged(step)) this.#simulation.observers.checkpointAcknowledged(step);
+    this.#onWritten(step);
+  }
+}
