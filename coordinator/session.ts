@@ -1,7 +1,7 @@
 // One run's coordinator (I/O): links of workers on one side, the pure machine in the middle, files and events on the
 // other. It decides nothing; effects of the machine are carried out here.
 
-import { ProtocolError } from '../proto/error.ts';
+import { isMisconduct, ProtocolError } from '../proto/error.ts';
 import type { MessageOf } from '../proto/messages.ts';
 import { closeCodes } from '../proto/transport/connection.ts';
 import { closeText, type Link } from '../proto/transport/link.ts';
@@ -109,7 +109,7 @@ export class CoordinatorSession {
           is: 'closed',
           connection,
           why: closeText(reason),
-          misconduct: reason.kind === 'protocol',
+          misconduct: reason.kind === 'protocol' && isMisconduct(reason.error.code),
         });
       },
     });

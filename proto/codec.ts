@@ -1,6 +1,6 @@
-// Messages to bytes and back: a message is one msgpack value, one WebSocket message. Binary fields are not copied on
-// decoding (they are views of the frame, aligned to nothing). Tensor messages have a second way out, tensorHead,
-// which writes all but the tensor, so that the floats can go to the socket from where they lie.
+// Messages to bytes and back: a message with its seal (seal.ts) is one msgpack value, one WebSocket message. Binary fields
+// are not copied on decoding (they are views of the frame, aligned to nothing). Tensor messages have a second way out,
+// writeTensorHead, which writes all but the tensor, so that the floats can go to the socket from where they lie.
 
 import { Packr, Unpackr } from 'msgpackr';
 import { ProtocolError } from './error.ts';
@@ -14,17 +14,35 @@ import {
   type MessageOf,
   messages,
 } from './messages.ts';
+import {
+  corruption,
+  type MessageChecks,
+  readSeal,
+  readUint32,
+  sealBytes,
+  unsealed,
+  writeSeal,
+  writeUint32,
+} from './seal.ts';
 import { malformation } from './well-formed.ts';
 
 const packer = new Packr({ useRecords: false, variableMapSize: true, moreTypes: false });
 const unpacker = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsType: 'number' });
 
-export function encodeMessage(message: Message): Uint8Array {
-  return packer.pack(message);
+export function encodeMessage(message: Message, checks: MessageChecks): Uint8Array {
+  const frame = packer.pack([unsealed, message]);
+  writeSeal(checks.begin(frame.subarray(sealBytes)), frame, 0);
+  return frame;
 }
 
-/** Decodes and checks one frame as received by `local` (so sent by the end across). Throws ProtocolError. */
-export function decodeMessage<E extends End>(frame: Uint8Array, local: E): MessageFrom<Across<E>> {
+/** Checks and decodes one frame as received by `local` (so sent by the end across). Throws ProtocolError. */
+export function decodeMessage<E extends End>(
+  sealed: Uint8Array,
+  local: E,
+  checks: MessageChecks,
+): MessageFrom<Across<E>> {
+  const frame = sealed.subarray(sealBytes);
+  if (checks.begin(frame) !== readSeal(sealed)) throw corruption();
   const problem = malformation(frame);
   if (problem !== null) throw new ProtocolError('malformed', problem);
   let value: unknown;
@@ -61,10 +79,10 @@ interface HeadTemplate {
   readonly slots: readonly number[];
 }
 
-/** All numbers as uint32, so that the length is fixed; padded by longer forms of the lengths of its texts. */
+/** With room for the seal. All numbers as uint32, so that the length is fixed; padded by longer forms of the lengths of its texts. */
 function headTemplate(type: TensorType, names: readonly string[]): HeadTemplate {
   const build = (padding: number): { out: number[]; slots: number[] } => {
-    const out: number[] = [0x80 | (names.length + 2)];
+    const out: number[] = [...new Array<number>(sealBytes).fill(0), 0x80 | (names.length + 2)];
     const slots: number[] = [];
     let left = padding;
     const push = (value: string): void => {
@@ -96,29 +114,35 @@ const headTemplates: { readonly [T in TensorType]: HeadTemplate } = {
   shardReport: headTemplate('shardReport', ['generation', 'step', 'flags']),
 };
 
-/** Bytes of the head of this type; a multiple of 8, so that the tensor is aligned in its message. */
+/** Bytes of the head of this type, its seal included; a multiple of 8, so that the tensor is aligned in its message. */
 export function tensorHeadBytes(type: TensorType): number {
   return headTemplates[type].bytes.length;
 }
 
 /**
- * Writes the message but for its tensor at out[at ..]; `dataBytes` of tensor must follow. The whole is the same
- * msgpack value as encodeMessage's, with longer forms of some numbers. Returns the position behind it.
+ * Writes the message but for its tensor, which is the concatenation of `parts` and must follow, at out[at ..]. The whole is
+ * the same msgpack value as encodeMessage's, with longer forms of some numbers. Returns the position behind it.
  */
-export function writeTensorHead(head: TensorHead, dataBytes: number, out: Uint8Array, at: number): number {
+export function writeTensorHead(
+  head: TensorHead,
+  parts: readonly Uint8Array[],
+  out: Uint8Array,
+  at: number,
+  checks: MessageChecks,
+): number {
   const { bytes, names, slots } = headTemplates[head.type];
   out.set(bytes, at);
   const values = head as unknown as Readonly<Record<string, number>>;
-  for (let i = 0; i < slots.length; i++) {
+  const dataBytes = parts.reduce((sum, part) => sum + part.length, 0);
+  slots.forEach((slot, i) => {
     const name = names[i];
-    const value = name === undefined ? dataBytes : values[name]!;
-    const slot = at + slots[i]!;
-    out[slot] = value >>> 24;
-    out[slot + 1] = value >>> 16;
-    out[slot + 2] = value >>> 8;
-    out[slot + 3] = value;
-  }
-  return at + bytes.length;
+    writeUint32(name === undefined ? dataBytes : values[name]!, out, at + slot);
+  });
+  const end = at + bytes.length;
+  const headCheck = checks.begin(out.subarray(at + sealBytes, end));
+  const check = parts.reduce((running, part) => checks.more(part, running), headCheck);
+  writeSeal(check, out, at);
+  return end;
 }
 
 /** Bytes within which the head of every streamed tensor message ends. */
@@ -126,33 +150,37 @@ export const tensorHeadBytesMax = Math.max(...Object.values(headTemplates).map((
 
 export type StreamedHead = Omit<MessageOf<'partial'>, 'data'> | Omit<MessageOf<'sum'>, 'data'>;
 
+export interface WrittenHead {
+  /** What the message's seal says: nothing of this is true before all of the message fits it. */
+  readonly check: number;
+  readonly head: StreamedHead;
+  readonly headBytes: number;
+  readonly dataBytes: number;
+}
+
 /**
  * The head that writeTensorHead wrote at the start of `bytes`, of the types that may be taken while they come. Null where
  * it is anything else (which may still be a good message, for decodeMessage) or its tensor is past its limit.
  */
-export function readTensorHead(
-  bytes: Uint8Array,
-): { readonly head: StreamedHead; readonly headBytes: number; readonly dataBytes: number } | null {
+export function readTensorHead(bytes: Uint8Array): WrittenHead | null {
+  const check = readSeal(bytes);
+  if (check === null) return null;
   for (const type of ['partial', 'sum'] as const) {
     const template = headTemplates[type];
     if (!isWrittenBy(template, bytes)) continue;
-    const [generation, step, bucket, offset, dataBytes] = template.slots.map((slot) => uint32At(bytes, slot));
+    const [generation, step, bucket, offset, dataBytes] = template.slots.map((at) => readUint32(bytes, at));
     const { bytesMax, unit } = messages[type].fields.data;
     if (dataBytes! > bytesMax || dataBytes! % unit !== 0) return null;
     const head = { type, generation: generation!, step: step!, bucket: bucket!, offset: offset! };
-    return { head, headBytes: template.bytes.length, dataBytes: dataBytes! };
+    return { check, head, headBytes: template.bytes.length, dataBytes: dataBytes! };
   }
   return null;
-}
-
-function uint32At(bytes: Uint8Array, at: number): number {
-  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
 }
 
 function isWrittenBy({ bytes: template, slots }: HeadTemplate, bytes: Uint8Array): boolean {
   if (bytes.length < template.length) return false;
   let slot = 0;
-  for (let i = 0; i < template.length; i++) {
+  for (let i = sealBytes; i < template.length; i++) {
     if (i === slots[slot]) {
       slot += 1;
       i += 3;

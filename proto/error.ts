@@ -2,6 +2,7 @@
 // The shells above turn it into the error class of the program.
 
 export const protocolErrorCodes = [
+  'corrupt', // a message that is not as it was sent, or bytes that are no frame: the wire's fault, for all we know
   'malformed', // not one msgpack value of the allowed kinds
   'unknownType', // no such message
   'invalid', // a field is missing, unknown, of another type or past its limit
@@ -22,25 +23,38 @@ export const protocolErrorCodes = [
 
 export type ProtocolErrorCode = (typeof protocolErrorCodes)[number];
 
-/** The program's own code for each, for the error class of the program (src/errors.ts), which this folder does not know. */
-const programCodes: { readonly [C in ProtocolErrorCode]: string } = {
-  malformed: 'LOCKSTEP_PROTOCOL',
-  unknownType: 'LOCKSTEP_PROTOCOL',
-  invalid: 'LOCKSTEP_PROTOCOL',
-  tooLarge: 'LOCKSTEP_PROTOCOL',
-  unexpected: 'LOCKSTEP_PROTOCOL',
-  size: 'LOCKSTEP_PROTOCOL',
-  notFinite: 'LOCKSTEP_PROTOCOL',
-  conflict: 'LOCKSTEP_WEIGHTS_DIFFER',
-  overflow: 'LOCKSTEP_PROTOCOL',
-  refused: 'LOCKSTEP_UNAUTHORIZED',
-  unreachable: 'LOCKSTEP_CONNECT_FAILED',
-  timeout: 'LOCKSTEP_CONNECT_FAILED',
-  portInUse: 'LOCKSTEP_PORT_IN_USE',
-  certificate: 'LOCKSTEP_UNAUTHORIZED',
-  insecure: 'LOCKSTEP_INSECURE',
-  token: 'LOCKSTEP_UNAUTHORIZED',
+interface Meaning {
+  /** The program's own code, for the error class of the program (src/errors.ts), which this folder does not know. */
+  readonly program: string;
+  /** An intact message proves it of its sender. */
+  readonly misconduct: boolean;
+}
+
+const meanings: { readonly [C in ProtocolErrorCode]: Meaning } = {
+  corrupt: { program: 'LOCKSTEP_PROTOCOL', misconduct: false },
+  malformed: { program: 'LOCKSTEP_PROTOCOL', misconduct: true },
+  unknownType: { program: 'LOCKSTEP_PROTOCOL', misconduct: true },
+  invalid: { program: 'LOCKSTEP_PROTOCOL', misconduct: true },
+  // By the length that a frame announces, before its check is known.
+  tooLarge: { program: 'LOCKSTEP_PROTOCOL', misconduct: false },
+  unexpected: { program: 'LOCKSTEP_PROTOCOL', misconduct: true },
+  size: { program: 'LOCKSTEP_PROTOCOL', misconduct: true },
+  notFinite: { program: 'LOCKSTEP_PROTOCOL', misconduct: true },
+  conflict: { program: 'LOCKSTEP_WEIGHTS_DIFFER', misconduct: true },
+  overflow: { program: 'LOCKSTEP_PROTOCOL', misconduct: true },
+  refused: { program: 'LOCKSTEP_UNAUTHORIZED', misconduct: false },
+  unreachable: { program: 'LOCKSTEP_CONNECT_FAILED', misconduct: false },
+  timeout: { program: 'LOCKSTEP_CONNECT_FAILED', misconduct: false },
+  portInUse: { program: 'LOCKSTEP_PORT_IN_USE', misconduct: false },
+  certificate: { program: 'LOCKSTEP_UNAUTHORIZED', misconduct: false },
+  insecure: { program: 'LOCKSTEP_INSECURE', misconduct: false },
+  token: { program: 'LOCKSTEP_UNAUTHORIZED', misconduct: false },
 };
+
+/** Whether an error of this code tells of the other end itself, and not of the wire or of us. */
+export function isMisconduct(code: ProtocolErrorCode): boolean {
+  return meanings[code].misconduct;
+}
 
 export class ProtocolError extends Error {
   readonly code: ProtocolErrorCode;
@@ -57,23 +71,6 @@ export class ProtocolError extends Error {
   get programCode(): string {
     return this.code === 'refused' && this.status === 426
       ? 'LOCKSTEP_VERSION_MISMATCH'
-      : programCodes[this.code];
+      : meanings[this.code].program;
   }
-}
-
-/** What an intact message proves of its sender; anything else may be the way's fault, or nobody's. */
-const misconduct: ReadonlySet<ProtocolErrorCode> = new Set([
-  'malformed',
-  'unknownType',
-  'invalid',
-  'tooLarge',
-  'unexpected',
-  'size',
-  'notFinite',
-  'conflict',
-  'overflow',
-]);
-
-export function isMisconduct(code: ProtocolErrorCode): boolean {
-  return misconduct.has(code);
 }

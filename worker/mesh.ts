@@ -6,6 +6,7 @@ import type { StreamedHead } from '../proto/codec.ts';
 import { isMisconduct, ProtocolError } from '../proto/error.ts';
 import { limits } from '../proto/limits.ts';
 import type { MessageFrom, MessageOf } from '../proto/messages.ts';
+import type { Checksum } from '../proto/seal.ts';
 import { connect } from '../proto/transport/client.ts';
 import {
   type CloseReason,
@@ -56,6 +57,8 @@ export interface MeshOptions {
   readonly token: Token;
   /** With cert and key the peers speak TLS, all of them. */
   readonly tls?: TlsIdentity | undefined;
+  /** A faster CRC-32 than Node's. */
+  readonly checksum?: Checksum | undefined;
   readonly handlers: MeshHandlers;
   /** A peer that says nothing for longer than this is lost, in milliseconds. */
   readonly silenceMs: () => number;
@@ -141,7 +144,7 @@ class MeshForming {
   }
 
   async #dial(rank: number): Promise<void> {
-    const { membership, token, tls } = this.#options;
+    const { membership, token, tls, checksum } = this.#options;
     const { host, port } = membership.members[rank]!;
     const connection = await connect({
       local: 'peer',
@@ -151,6 +154,7 @@ class MeshForming {
       role: 'peer',
       token,
       tls: listenerTls(tls),
+      checksum,
       signal: this.#giveUp.signal,
     });
     if (this.#giveUp.signal.aborted) {

@@ -3,6 +3,7 @@
 
 import { limits } from '../proto/limits.ts';
 import type { MessageOf } from '../proto/messages.ts';
+import type { Checksum } from '../proto/seal.ts';
 import { type Connection, type ConnectionHandlers, closeCodes } from '../proto/transport/connection.ts';
 import { type Listener, listen } from '../proto/transport/server.ts';
 import type { TlsIdentity } from '../proto/transport/tls.ts';
@@ -22,6 +23,8 @@ export interface PeerNetwork {
   readonly listener: PeerListener;
   readonly token: Token;
   readonly tls?: TlsIdentity | undefined;
+  /** A faster CRC-32 than Node's. */
+  readonly checksum?: Checksum | undefined;
 }
 
 type Taker = (arrival: Arrival) => void;
@@ -42,6 +45,8 @@ export class PeerListener {
     readonly port: number;
     readonly token: Token;
     readonly tls?: TlsIdentity | undefined;
+    /** A faster CRC-32 than Node's. */
+    readonly checksum?: Checksum | undefined;
     readonly insecure: boolean;
   }): Promise<PeerListener> {
     let self: PeerListener | null = null;

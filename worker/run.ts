@@ -72,7 +72,8 @@ export async function joinRun(options: JoinOptions): Promise<JoinResult> {
   const door: Door = { url: new URL(options.joinUrl), token, tls };
   const backend = await chooseBackend(options.backend);
   if (backend.notice !== null) onNotice(backend.notice);
-  const listener = await PeerListener.open({ ...listen, token, insecure, tls });
+  const checksum = backend.backend.bytes?.checksum;
+  const listener = await PeerListener.open({ ...listen, token, insecure, tls, checksum });
   try {
     const workerId = newWorkerId();
     const peer = announced(options, listener.port);
@@ -87,7 +88,7 @@ export async function joinRun(options: JoinOptions): Promise<JoinResult> {
       hello: helloOf(backend, { workerId, threads, ...peer }),
       backend,
       threads,
-      network: { listener, token, tls },
+      network: { listener, token, tls, checksum },
       dataset: null,
     });
     signal.onStop(() => session.stop());

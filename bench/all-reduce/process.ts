@@ -19,6 +19,7 @@ import type { FromProcess, Round, ToProcess } from './rounds.ts';
 
 const host = '127.0.0.1';
 const { backend } = selectBackend(undefined);
+const checksum = backend.bytes?.checksum;
 const tell = (message: FromProcess): void => {
   process.send!(message);
 };
@@ -75,6 +76,7 @@ class Member {
       membership,
       runId: 'bench',
       token,
+      checksum,
       signal: new AbortController().signal,
       silenceMs: () => limits.silenceWhileFormingMs,
       handlers: {
@@ -162,7 +164,7 @@ class Member {
 }
 
 const token = Token.parse(process.env.LOCKSTEP_TOKEN ?? '', 'LOCKSTEP_TOKEN');
-const listener = await PeerListener.open({ host, port: 0, token, insecure: false });
+const listener = await PeerListener.open({ host, port: 0, token, checksum, insecure: false });
 tell({ is: 'listening', port: listener.port });
 process.once('message', async (message) => {
   const { ports, rank, rounds } = message as ToProcess;

@@ -6,6 +6,7 @@ import { WebSocket } from 'ws';
 import { ProtocolError } from '../error.ts';
 import { limits } from '../limits.ts';
 import type { End } from '../messages.ts';
+import type { Checksum } from '../seal.ts';
 import { protocolVersion, type Role, roleHeader, versionHeader } from '../version.ts';
 import { Connection } from './connection.ts';
 import { type TlsIdentity, tlsProblem } from './tls.ts';
@@ -20,6 +21,8 @@ export interface ConnectOptions<Local extends End> {
   readonly token: Token;
   /** Dial with TLS. */
   readonly tls?: TlsIdentity | undefined;
+  /** A faster CRC-32 than Node's. */
+  readonly checksum?: Checksum | undefined;
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
 }
@@ -100,7 +103,7 @@ export function connect<Local extends End>(options: ConnectOptions<Local>): Prom
     socket.on('open', () => {
       options.signal?.removeEventListener('abort', abort);
       socket.removeAllListeners();
-      resolve(new Connection(socket, stream!, options.local, true));
+      resolve(new Connection(socket, stream!, options.local, true, options.checksum));
     });
     if (options.signal?.aborted) abort();
     else options.signal?.addEventListener('abort', abort, { once: true });

@@ -1,7 +1,9 @@
 // One WebSocket that speaks messages (I/O). Checks what comes in, hands it on typed; bad bytes end this connection with
 // one ProtocolError and touch nothing else. Tensors go out from where they lie. No reconnecting, no meaning of messages.
+// Messages are sealed (seal.ts), and pings say how many there were: what is changed or lost on the way does not go unseen.
 
 import type { Socket } from 'node:net';
+import { crc32 } from 'node:zlib';
 import type { WebSocket } from 'ws';
 import {
   decodeMessage,
@@ -14,6 +16,7 @@ import {
 import { ProtocolError } from '../error.ts';
 import { limits } from '../limits.ts';
 import type { Across, End, Message, MessageFrom } from '../messages.ts';
+import { type Checksum, corruption, MessageChecks, readUint32, writeUint32 } from '../seal.ts';
 import { type TensorReceiver, TensorTap } from './tensor-tap.ts';
 
 export type CloseReason =
@@ -46,6 +49,8 @@ export class Connection<Local extends End> {
   readonly #local: Local;
   /** Frames of the end that dialled carry a masking key; ours is zero. */
   readonly #masked: boolean;
+  readonly #sent: MessageChecks;
+  readonly #received: MessageChecks;
   readonly remoteAddress: string;
   #handlers: ConnectionHandlers<Local> | null = null;
   #reason: CloseReason | null = null;
@@ -55,8 +60,10 @@ export class Connection<Local extends End> {
   /** When the other end was heard last; see watch. */
   #heardMs = 0;
 
-  /** For server.ts and client.ts. The socket is paused until start(). */
-  constructor(socket: WebSocket, stream: Socket, local: Local, masked: boolean) {
+  /** For server.ts and client.ts. The socket is paused until start(). `checksum`: a faster one than Node's, if there is. */
+  constructor(socket: WebSocket, stream: Socket, local: Local, masked: boolean, checksum: Checksum = crc32) {
+    this.#sent = new MessageChecks(checksum);
+    this.#received = new MessageChecks(checksum);
     this.#socket = socket;
     this.#stream = stream;
     this.#local = local;
@@ -65,6 +72,7 @@ export class Connection<Local extends End> {
     stream.setNoDelay(true);
     socket.pause();
     socket.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary));
+    socket.on('ping', (count) => this.#compareCount(count));
     socket.on('error', (error: Error & { code?: string }) => this.#broke(error));
     socket.on('close', (code, text) => this.#ended(code, text.toString()));
   }
@@ -87,6 +95,7 @@ export class Connection<Local extends End> {
     const tap = new TensorTap({
       masked: !this.#masked,
       frameBytesMax: limits.peerFrameBytesMax,
+      checks: this.#received,
       passOn: (bytes) => reader.call(this.#stream, bytes),
       open: (head, dataBytes) => this.#handlers?.openTensor?.(head, dataBytes) ?? null,
       whole: (message) => this.#receive(message, true),
@@ -98,18 +107,21 @@ export class Connection<Local extends End> {
     this.#tap = tap;
     this.#stream.removeListener('data', reader as (chunk: Buffer) => void);
     this.#stream.on('data', (chunk: Buffer) => {
-      this.#heardMs = performance.now();
-      const isFree = tap.write(chunk) && chunk.length >= releasedChunkBytesMin;
+      const { frames } = tap;
+      const isTaken = tap.write(chunk);
+      if (tap.frames !== frames || chunk.length >= progressBytesMin) this.#heardMs = performance.now();
+      const isFree = isTaken && chunk.length >= releasedChunkBytesMin;
       if (isFree && chunk.length === chunk.buffer.byteLength) this.#handlers?.release?.(chunk);
     });
   }
 
   /**
    * Looks every limits.pingIntervalMs whether the other end is alive, and ends the connection as lost when it was silent for
-   * longer than `silenceMs` says.
+   * longer than `silenceMs` says. Pings go out while it is silent, and behind messages, which they count.
    */
   watch(silenceMs: () => number): void {
     let lookedMs = performance.now();
+    let told = -1;
     this.#heardMs = lookedMs;
     const heard = (): void => {
       this.#heardMs = performance.now();
@@ -126,8 +138,9 @@ export class Connection<Local extends End> {
       if (silentMs > silenceMs()) {
         this.#reason ??= { kind: 'lost', message: `silent for ${(silentMs / 1000).toFixed(1)} s` };
         this.#socket.terminate();
-      } else if (this.isOpen && silentMs > limits.pingIntervalMs / 2) {
-        this.#socket.ping();
+      } else if (this.isOpen && (silentMs > limits.pingIntervalMs / 2 || this.#sent.count !== told)) {
+        told = this.#sent.count;
+        this.#socket.ping(countBytes(told));
       }
     }, limits.pingIntervalMs);
     timer.unref();
@@ -141,7 +154,7 @@ export class Connection<Local extends End> {
   /** Sends a message; false when the connection is no longer open (nothing is sent then). */
   send(message: MessageFrom<Local>): boolean {
     if (!this.isOpen) return false;
-    this.#socket.send(encodeMessage(message as Message));
+    this.#socket.send(encodeMessage(message as Message, this.#sent));
     return true;
   }
 
@@ -157,7 +170,7 @@ export class Connection<Local extends End> {
     const headBytes = tensorHeadBytes(head.type);
     const prefix = Buffer.allocUnsafe(frameHeadBytesMax + headBytes);
     const at = writeFrameHead(prefix, headBytes + dataBytes, this.#masked);
-    const end = writeTensorHead(head, dataBytes, prefix, at);
+    const end = writeTensorHead(head, parts, prefix, at, this.#sent);
     const stream = this.#stream;
     if (dataBytes <= smallTensorBytes) {
       stream.write(joined(prefix.subarray(0, end), parts, dataBytes));
@@ -206,13 +219,19 @@ export class Connection<Local extends End> {
   #receive(frame: Uint8Array, isBinary: boolean): void {
     if (this.#reason !== null) return;
     try {
-      if (!isBinary) throw new ProtocolError('unexpected', 'a text frame; messages are binary');
-      const message = decodeMessage(frame, this.#local);
+      if (!isBinary) throw corruption('a text frame where messages are binary');
+      const message = decodeMessage(frame, this.#local, this.#received);
       this.#handlers?.onMessage(message);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.refuse(error);
     }
+  }
+
+  /** A ping says how many messages came before it: a small one may have been lost by a changed opcode, with none after it. */
+  #compareCount(count: Uint8Array): void {
+    if (count.length !== pingBytes || readUint32(count, 0) !== this.#received.count)
+      this.refuse(corruption('a ping that counts other messages than came'));
   }
 
   /** Ends the connection for what came in. A handler may throw the error as well. */
@@ -235,6 +254,7 @@ export class Connection<Local extends End> {
   }
 
   #broke(error: Error & { code?: string }): void {
+    this.#tap?.stop();
     this.#endSoon();
     const code = error.code ?? '';
     if (code === 'WS_ERR_UNSUPPORTED_MESSAGE_LENGTH')
@@ -245,7 +265,7 @@ export class Connection<Local extends End> {
     else if (code.startsWith('WS_ERR_'))
       this.#reason ??= {
         kind: 'protocol',
-        error: new ProtocolError('malformed', `not a WebSocket frame: ${error.message}`),
+        error: corruption(`not a WebSocket frame (${error.message})`),
       };
     else this.#reason ??= { kind: 'lost', message: error.message };
   }
@@ -261,8 +281,20 @@ export class Connection<Local extends End> {
   }
 }
 
+/** Of what a ping carries: a number of messages. */
+const pingBytes = 4;
+
+function countBytes(count: number): Uint8Array {
+  const out = new Uint8Array(pingBytes);
+  writeUint32(count, out, 0);
+  return out;
+}
+
 /** Below this a tensor is copied behind its head: one small write is cheaper than several. In bytes. */
 const smallTensorBytes = 16_384;
+
+/** A chunk that ends no frame shows life from this size on: in a frame whose length was changed on the way, pings go under. */
+const progressBytesMin = 64;
 
 /** Smaller ones are left to the collector. In bytes. */
 const releasedChunkBytesMin = 8_192;

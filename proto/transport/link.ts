@@ -1,6 +1,7 @@
 // What a conversation needs of a connection, and a pair of ends in memory for a run inside of one process: the same
 // messages, no sockets. Connection (connection.ts) is the other implementation.
 
+import { isMisconduct } from '../error.ts';
 import type { Across, End, MessageFrom } from '../messages.ts';
 import { type CloseReason, type ConnectionHandlers, closeCodes } from './connection.ts';
 
@@ -91,7 +92,9 @@ export function closeText(reason: CloseReason): string {
     case 'lost':
       return reason.message;
     case 'protocol':
-      return `it sent what it must not: ${reason.error.message}`;
+      return isMisconduct(reason.error.code)
+        ? `it sent what it must not: ${reason.error.message}`
+        : reason.error.message;
     default:
       return reason satisfies never;
   }

@@ -10,6 +10,7 @@ import { WebSocketServer } from 'ws';
 import { ProtocolError } from '../error.ts';
 import { limits } from '../limits.ts';
 import type { End } from '../messages.ts';
+import type { Checksum } from '../seal.ts';
 import { protocolVersion, type Role, roleHeader, roles, versionHeader } from '../version.ts';
 import { Connection } from './connection.ts';
 import type { TlsIdentity } from './tls.ts';
@@ -28,6 +29,8 @@ export interface ListenOptions<Local extends End> {
   readonly token: Token;
   /** TLS where it has cert and key; with `ca` whoever dials must show a certificate of it. */
   readonly tls?: TlsIdentity | undefined;
+  /** A faster CRC-32 than Node's. */
+  readonly checksum?: Checksum | undefined;
   /** Listen on a wider address than loopback without TLS. */
   readonly insecure?: boolean;
   onConnection(connection: Connection<Local>, role: Role): void;
@@ -162,7 +165,8 @@ export async function listen<Local extends End>(options: ListenOptions<Local>): 
     }
     sockets.get(verdict)!.handleUpgrade(request, stream, head, (socket) => {
       waiting.leave(stream as Socket);
-      options.onConnection(new Connection(socket, stream as Socket, options.local, false), verdict);
+      const { local, checksum } = options;
+      options.onConnection(new Connection(socket, stream as Socket, local, false, checksum), verdict);
     });
   });
   await bind(server, host, options.port);

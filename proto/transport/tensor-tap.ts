@@ -1,15 +1,17 @@
 // Between a socket and its WebSocket: takes large tensor messages as their bytes come, so that they are added or copied
 // while they are in cache, and are never put together. Everything else (small frames, control frames, whatever is odd
 // or wrong) is passed on to the WebSocket untouched, which judges it. No I/O here: bytes in, calls out.
+// A tensor is handed on before it can be known that it is as it was sent: a receiver commits nothing before end().
 
-import { readTensorHead, type StreamedHead, tensorHeadBytesMax } from '../codec.ts';
+import { readTensorHead, type StreamedHead, tensorHeadBytesMax, type WrittenHead } from '../codec.ts';
 import { limits } from '../limits.ts';
+import { corruption, type MessageChecks, sealBytes } from '../seal.ts';
 
 /** Takes one tensor. */
 export interface TensorReceiver {
   /** The next bytes, whole floats; valid during the call only, aligned to nothing. */
   write(bytes: Uint8Array): void;
-  /** It was all. */
+  /** It was all, and is as it was sent. Not called where it is not. */
   end(): void;
 }
 
@@ -17,13 +19,18 @@ export interface TapOptions {
   /** Whether frames that come carry a masking key. */
   readonly masked: boolean;
   readonly frameBytesMax: number;
+  /** Of the messages that come; those that are passed on or given whole are counted by whoever gets them. */
+  readonly checks: MessageChecks;
   /** Bytes that are the WebSocket's. */
   passOn(bytes: Uint8Array): void;
   /** Who takes this tensor; null: let the message come whole. */
   open(head: StreamedHead, dataBytes: number): TensorReceiver | null;
   /** A message that was not taken. */
   whole(message: Uint8Array): void;
-  /** A call above threw; that message is dropped, and reading goes on. */
+  /**
+   * A message did not fit its check, or a call above threw for it: it is dropped, and reading goes on. What is thrown for a
+   * tensor that is on its way is told when it has come and fits its check: else it may have been thrown for a changed byte.
+   */
   failed(error: unknown): void;
 }
 
@@ -34,7 +41,7 @@ const finalBinary = 0x82;
 
 export class TensorTap {
   readonly #options: TapOptions;
-  #state: 'header' | 'passing' | 'head' | 'tensor' | 'whole' = 'header';
+  #state: 'header' | 'passing' | 'head' | 'tensor' | 'whole' | 'dropping' = 'header';
   readonly #header = new Uint8Array(14);
   #headerBytes = 0;
   /** Of the frame's payload, still to come. */
@@ -42,6 +49,11 @@ export class TensorTap {
   readonly #head = new Uint8Array(tensorHeadBytesMax);
   #headBytes = 0;
   #receiver: TensorReceiver = nobody;
+  /** What the tensor's message says that its check is, and what it is so far. */
+  #expectedCheck = 0;
+  #check = 0;
+  /** What was thrown for it; null: nothing. */
+  #thrown: { readonly error: unknown } | null = null;
   /** The first bytes of a float whose others are in the next chunk. */
   readonly #split = new Uint8Array(4);
   #splitBytes = 0;
@@ -51,14 +63,21 @@ export class TensorTap {
   #stopped = false;
   /** Something of this chunk went to the WebSocket, which may keep it. */
   #passedOn = false;
+  #frames = 0;
 
   constructor(options: TapOptions) {
     this.#options = options;
   }
 
+  /** Frames that have ended, of any kind. */
+  get frames(): number {
+    return this.#frames;
+  }
+
   /** Tensors that come from now on are dropped. */
   stop(): void {
     this.#stopped = true;
+    if (this.#state === 'tensor') this.#state = 'dropping';
     this.#receiver = nobody;
   }
 
@@ -75,27 +94,16 @@ export class TensorTap {
       const bytes = chunk.subarray(at, at + Math.min(wanted, this.#left));
       at += bytes.length;
       this.#left -= bytes.length;
-      try {
-        this.#take(bytes);
-      } catch (error) {
-        this.#drop();
-        this.#options.failed(error);
-      }
+      this.#take(bytes);
       if (this.#left === 0) this.#endFrame();
     }
     return !this.#passedOn;
   }
 
-  /** Nobody takes the rest of this message. */
-  #drop(): void {
-    this.#receiver = nobody;
-    if (this.#state !== 'passing') this.#state = 'tensor';
-  }
-
   #take(bytes: Uint8Array): void {
     switch (this.#state) {
       case 'passing':
-        this.#pass(bytes);
+        this.#guard(() => this.#pass(bytes));
         break;
       case 'head':
         this.#head.set(bytes, this.#headBytes);
@@ -103,10 +111,13 @@ export class TensorTap {
         if (this.#headBytes === this.#head.length) this.#openMessage();
         break;
       case 'tensor':
+        this.#check = this.#options.checks.more(bytes, this.#check);
         this.#feed(bytes);
         break;
-      default:
+      case 'whole':
         this.#whole.set(bytes, this.#whole.length - this.#left - bytes.length);
+        break;
+      default:
     }
   }
 
@@ -117,12 +128,15 @@ export class TensorTap {
 
   #endFrame(): void {
     const state = this.#state;
+    this.#frames += 1;
     this.#state = 'header';
     this.#headerBytes = 0;
-    if (state === 'tensor') {
+    if (state === 'tensor' && !this.#stopped) {
       const receiver = this.#receiver;
       this.#receiver = nobody;
-      this.#guard(() => receiver.end());
+      if (this.#check !== this.#expectedCheck) this.#options.failed(corruption());
+      else if (this.#thrown !== null) this.#options.failed(this.#thrown.error);
+      else this.#guard(() => receiver.end());
     } else if (state === 'whole') {
       const whole = this.#whole;
       this.#whole = new Uint8Array(0);
@@ -192,16 +206,18 @@ export class TensorTap {
   #openMessage(): void {
     const payload = this.#headBytes + this.#left;
     if (this.#stopped) {
-      this.#state = 'tensor';
+      this.#state = 'dropping';
       return;
     }
     const read = readTensorHead(this.#head);
     if (read !== null && read.headBytes + read.dataBytes === payload) {
-      const receiver = this.#options.open(read.head, read.dataBytes);
+      const receiver = this.#receiverOf(read);
       if (receiver !== null) {
         this.#state = 'tensor';
         this.#receiver = receiver;
         this.#splitBytes = 0;
+        this.#expectedCheck = read.check;
+        this.#check = this.#options.checks.begin(this.#head.subarray(sealBytes));
         this.#feed(this.#head.subarray(read.headBytes));
         return;
       }
@@ -211,8 +227,27 @@ export class TensorTap {
     this.#whole.set(this.#head);
   }
 
-  /** Hands on whole floats; what is cut off waits for the next chunk. */
+  #receiverOf({ head, dataBytes }: WrittenHead): TensorReceiver | null {
+    this.#thrown = null;
+    try {
+      return this.#options.open(head, dataBytes);
+    } catch (error) {
+      this.#thrown = { error };
+      return nobody;
+    }
+  }
+
   #feed(bytes: Uint8Array): void {
+    try {
+      this.#handOn(bytes);
+    } catch (error) {
+      this.#thrown ??= { error };
+      this.#receiver = nobody;
+    }
+  }
+
+  /** Hands on whole floats; what is cut off waits for the next chunk. */
+  #handOn(bytes: Uint8Array): void {
     const split = this.#split;
     let at = 0;
     while (this.#splitBytes > 0 && at < bytes.length) {

@@ -7,10 +7,10 @@ import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { encodeMessage } from '../../proto/codec.ts';
 import { limits } from '../../proto/limits.ts';
 import { coordinatorPath, protocolVersion, roleHeader, versionHeader } from '../../proto/version.ts';
 import { chooseBackend, helloOf } from '../../worker/choose-backend.ts';
+import { checksOf, encoded } from '../support/sealing.ts';
 import { doneEvent, lockstep, type Outcome, temporaryDirectory } from './command-line.ts';
 import { type CoordinatorProcess, startCoordinatorProcess } from './coordinator-process.ts';
 
@@ -139,8 +139,9 @@ async function mutePeer(port: number): Promise<void> {
   await new Promise((resolve) => socket.once('open', resolve));
   socket.pause();
   const hello = helloOf(backend, { workerId: 'mute', threads: 1, peerHost: '', peerPort: 1 });
-  socket.send(encodeMessage({ ...hello, runId: '', generation: 0 }));
-  socket.send(encodeMessage({ type: 'dataRequest' }));
+  const checks = checksOf();
+  socket.send(encoded({ ...hello, runId: '', generation: 0 }, checks));
+  socket.send(encoded({ type: 'dataRequest' }, checks));
 }
 
 it.skipIf(!existsSync('/proc/self/status'))(

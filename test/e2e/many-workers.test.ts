@@ -8,9 +8,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { encodeMessage } from '../../proto/codec.ts';
 import { coordinatorPath, protocolVersion, roleHeader, versionHeader } from '../../proto/version.ts';
 import { chooseBackend, helloOf } from '../../worker/choose-backend.ts';
+import { encoded } from '../support/sealing.ts';
 import { cleanEnvironment, doneEvent, lockstep, temporaryDirectory } from './command-line.ts';
 import { startCoordinatorProcess } from './coordinator-process.ts';
 
@@ -98,7 +98,7 @@ async function idleWebSockets(url: string): Promise<WebSocket[]> {
   const hello = (which: number): Uint8Array | null => {
     if (which % 2 === 0) return null;
     const said = helloOf(backend, { workerId: `idle-${which}`, threads: 1, peerHost: '', peerPort: 1 });
-    return encodeMessage({ ...said, runId: '', generation: 0 });
+    return encoded({ ...said, runId: '', generation: 0 });
   };
   return Promise.all(Array.from({ length: idle }, (_, which) => idleWebSocket(url, hello(which))));
 }

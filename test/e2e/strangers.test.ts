@@ -7,10 +7,10 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { encodeMessage } from '../../proto/codec.ts';
 import { limits } from '../../proto/limits.ts';
 import type { Message } from '../../proto/messages.ts';
 import { coordinatorPath, protocolVersion, roleHeader, versionHeader } from '../../proto/version.ts';
+import { encoded } from '../support/sealing.ts';
 import { doneEvent, lockstep, type Outcome, temporaryDirectory } from './command-line.ts';
 import { type CoordinatorProcess, startCoordinatorProcess } from './coordinator-process.ts';
 
@@ -143,7 +143,7 @@ describe('at the door', () => {
     const answer = new Promise<string>((resolve) => {
       socket.once('message', (data: Buffer) => resolve(data.toString('latin1')));
     });
-    socket.once('open', () => socket.send(encodeMessage(hello)));
+    socket.once('open', () => socket.send(encoded(hello)));
     expect(await answer).toMatch(/LOCKSTEP_VERSION_MISMATCH.*this worker is version 0\.0\.1/s);
     socket.terminate();
   });

@@ -1,15 +1,17 @@
 // Frames at a real Connection over a real socket, one byte at a time: good ones arrive whole and in order, hostile ones end
 // their own connection with one ProtocolError, and a bystander on the same listener hears nothing of it.
 
-import { connect as dialRaw, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import fc from 'fast-check';
+import { pack } from 'msgpackr';
 import { afterEach, expect, it } from 'vitest';
-import { encodeMessage } from '../../proto/codec.ts';
 import { type End, type Message, messages, messageTypes } from '../../proto/messages.ts';
 import type { CloseReason, Connection } from '../../proto/transport/connection.ts';
 import { type Listener, listen } from '../../proto/transport/server.ts';
 import { Token } from '../../proto/transport/token.ts';
-import { protocolVersion, roleHeader, versionHeader } from '../../proto/version.ts';
+import type { Role } from '../../proto/version.ts';
+import { dialWebSocket, maskedFrame } from '../support/raw-websocket.ts';
+import { checksOf, encoded, sealed } from '../support/sealing.ts';
 import { messageArbitrary } from '../unit/proto/arbitraries.ts';
 import { Chance, mutated } from './mutations.ts';
 
@@ -52,37 +54,10 @@ async function listening<Local extends End>(
   return { listener, accepted };
 }
 
-const upgrade = (role: string): string =>
-  [
-    `GET ${path} HTTP/1.1`,
-    'host: x',
-    'connection: Upgrade',
-    'upgrade: websocket',
-    'sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==',
-    'sec-websocket-version: 13',
-    `authorization: ${token.authorization}`,
-    `${roleHeader}: ${role}`,
-    `${versionHeader}: ${protocolVersion}`,
-    '',
-    '',
-  ].join('\r\n');
-
-async function dial(listener: Listener, role: string): Promise<Socket> {
-  const socket = dialRaw(listener.port, '127.0.0.1').setNoDelay(true);
+async function dial(listener: Listener, role: Role): Promise<Socket> {
+  const socket = await dialWebSocket({ port: listener.port, path, role, token }, drip);
   cleanUp.push(() => socket.destroy());
-  socket.on('error', () => undefined);
-  await new Promise((resolve) => socket.once('connect', resolve));
-  await drip(socket, Buffer.from(upgrade(role)));
-  await new Promise((resolve) => socket.once('data', resolve));
-  socket.resume();
   return socket;
-}
-
-/** A masked binary frame, as a client sends it. */
-function frameOf(payload: Uint8Array, key: readonly number[]): Buffer {
-  const length =
-    payload.length < 126 ? [0x80 | payload.length] : [0x80 | 126, payload.length >> 8, payload.length & 255];
-  return Buffer.from([0x82, ...length, ...key, ...payload.map((byte, i) => byte ^ key[i % 4]!)]);
 }
 
 /** One byte a write, and a turn of the event loop after each, in which the other end reads it. */
@@ -107,15 +82,14 @@ it.each(['coordinator', 'peer'] as const)('good messages to a %s, byte by byte',
   const { listener, accepted } = await listening(local);
   const socket = await dial(listener, local === 'peer' ? 'peer' : 'worker');
   const chance = new Chance(4);
+  const checks = checksOf();
   for (const message of sent) {
     const key = chance.below(2) === 0 ? [0, 0, 0, 0] : [1, 2, 3, 4].map(() => chance.below(256));
-    await drip(socket, frameOf(encodeMessage(message), key));
+    await drip(socket, maskedFrame(encoded(message, checks), key));
   }
   await until(() => accepted[0]!.length >= sent.length);
-  const packed = accepted[0]!.map((message) =>
-    Buffer.from(encodeMessage(message as Message)).toString('hex'),
-  );
-  expect(packed).toEqual(sent.map((message) => Buffer.from(encodeMessage(message)).toString('hex')));
+  const packed = accepted[0]!.map((message) => Buffer.from(encoded(message as Message)).toString('hex'));
+  expect(packed).toEqual(sent.map((message) => Buffer.from(encoded(message)).toString('hex')));
 });
 
 it.each(['coordinator', 'peer'] as const)(
@@ -129,16 +103,17 @@ it.each(['coordinator', 'peer'] as const)(
     const bases = messageTypes.flatMap((type) =>
       fc
         .sample(messageArbitrary(type), { numRuns: 2, seed: 5 })
-        .map((message) => ({ message, frame: encodeMessage(message) })),
+        .map((message) => ({ message, bytes: pack(message) })),
     );
     const { listener, accepted } = await listening(local);
     const bystander = await dial(listener, role);
     const chance = new Chance(6);
     const attack = async (): Promise<Socket> => {
       const socket = await dial(listener, role);
-      const payload = mutated(chance.pick(bases), chance.pick(bases), chance).subarray(0, frameBytesMax);
+      const bytes = mutated(chance.pick(bases), chance.pick(bases), chance).subarray(0, frameBytesMax);
+      const payload = chance.below(4) === 0 ? bytes : sealed(bytes);
       const key = [1, 2, 3, 4].map(() => chance.below(256));
-      const frame = frameOf(payload, key);
+      const frame = maskedFrame(payload, key);
       // The frame's own head is changed as well, in one of four.
       if (chance.below(4) === 0) frame[chance.below(8)] = chance.below(256);
       await drip(socket, frame);
@@ -150,7 +125,7 @@ it.each(['coordinator', 'peer'] as const)(
       await turn();
       for (const socket of sockets) socket.destroy();
     }
-    await drip(bystander, frameOf(encodeMessage(good), [9, 8, 7, 6]));
+    await drip(bystander, maskedFrame(encoded(good), [9, 8, 7, 6]));
     await until(() => accepted[0]!.length > 0);
     expect(accepted[0]).toEqual([good]);
     expect(accepted).toHaveLength(hostileConnections + 1);

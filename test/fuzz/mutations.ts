@@ -1,5 +1,6 @@
 // Hostile variants of good messages, drawn from a seed: the same seed gives the same bytes. Half of them change bytes, half
-// change the value before it is packed, so that both the reader of msgpack and the table of messages are reached.
+// change the value before it is packed, so that both the reader of msgpack and the table of messages are reached. Whether
+// they are sealed is the caller's.
 
 import { pack } from 'msgpackr';
 
@@ -248,16 +249,20 @@ const valueChanges: readonly ValueChange[] = [
 
 export interface Base {
   readonly message: object;
-  readonly frame: Uint8Array;
+  /** Packed, not sealed. */
+  readonly bytes: Uint8Array;
 }
 
-/** One hostile frame made of `base`, with parts of `other`. */
+/** Other bytes in place of these, with parts of `other`; they may come out the same. */
+export function changedBytes(bytes: Uint8Array, other: Uint8Array, chance: Chance): Uint8Array {
+  return chance.pick(byteChanges)(bytes.slice(), chance, other.slice());
+}
+
+/** One hostile message made of `base`, with parts of `other`. */
 export function mutated(base: Base, other: Base, chance: Chance): Uint8Array {
   if (chance.below(2) === 0) {
-    const frame = chance.pick(byteChanges)(base.frame.slice(), chance, other.frame.slice());
-    return chance.below(4) === 0
-      ? chance.pick(byteChanges)(joined(frame, Uint8Array.of(0)), chance, other.frame.slice())
-      : frame;
+    const bytes = changedBytes(base.bytes, other.bytes, chance);
+    return chance.below(4) === 0 ? changedBytes(joined(bytes, Uint8Array.of(0)), other.bytes, chance) : bytes;
   }
   const value = chance.pick(valueChanges)(base.message as Values, chance, other.message as Values);
   return pack(value);

@@ -28,7 +28,7 @@ const pure: readonly RegExp[] = [
 const impureModules = /^(node:|ws$|piscina|pino|prom-client|commander|worker_threads)/;
 const impureGlobals =
   /\b(setTimeout|setInterval|setImmediate|queueMicrotask|fetch|console|process|performance|Date)\s*[.(]|\bnew Date\b|\bMath\.random\b/;
-const ioModules = /^(node:(?!assert|util|path|url|events|crypto)|ws$|piscina)/;
+const ioModules = /^(node:(?!assert|util|path|url|events|crypto|zlib)|ws$|piscina)/;
 
 interface Import {
   readonly from: string;

@@ -3,18 +3,13 @@
 import fc from 'fast-check';
 import { pack } from 'msgpackr';
 import { describe, expect, it } from 'vitest';
-import {
-  decodeMessage,
-  encodeMessage,
-  type TensorHead,
-  type TensorType,
-  tensorHeadBytes,
-  writeTensorHead,
-} from '../../../proto/codec.ts';
+import type { TensorHead, TensorType } from '../../../proto/codec.ts';
 import { ProtocolError } from '../../../proto/error.ts';
 import type { Field } from '../../../proto/fields.ts';
 import { limits } from '../../../proto/limits.ts';
 import { type End, type Message, type MessageType, messages, messageTypes } from '../../../proto/messages.ts';
+import { sealBytes } from '../../../proto/seal.ts';
+import { decoded, encoded, sealed, sealedValue, tensorMessage } from '../../support/sealing.ts';
 import { messageArbitrary } from './arbitraries.ts';
 
 /** An end that may receive messages of this type. */
@@ -48,7 +43,7 @@ describe.each(messageTypes)('message %s', (type) => {
   it('survives a round trip', () => {
     fc.assert(
       fc.property(arbitrary, (message) => {
-        expect(plain(decodeMessage(encodeMessage(message), local))).toEqual(plain(message));
+        expect(plain(decoded(encoded(message), local))).toEqual(plain(message));
       }),
       { numRuns: 50 },
     );
@@ -57,12 +52,17 @@ describe.each(messageTypes)('message %s', (type) => {
   it('is refused when cut short or followed by something', () => {
     fc.assert(
       fc.property(arbitrary, (message) => {
-        const frame = encodeMessage(message);
+        const frame = encoded(message);
+        const bare = frame.subarray(sealBytes);
         for (let size = 0; size < frame.length; size++)
-          expect(codeOf(() => decodeMessage(frame.subarray(0, size), local))).toBe('malformed');
+          expect(codeOf(() => decoded(frame.subarray(0, size), local))).toBe('corrupt');
+        for (let size = 0; size < bare.length; size++)
+          expect(codeOf(() => decoded(sealed(bare.subarray(0, size)), local))).toBe('malformed');
         const longer = new Uint8Array(frame.length + 1);
         longer.set(frame);
-        expect(codeOf(() => decodeMessage(longer, local))).toBe('malformed');
+        expect(codeOf(() => decoded(longer, local))).toBe('corrupt');
+        expect(codeOf(() => decoded(sealed(longer.subarray(sealBytes)), local))).toBe('malformed');
+        expect(codeOf(() => decoded(bare, local))).toBe('corrupt');
       }),
       { numRuns: 10 },
     );
@@ -70,15 +70,15 @@ describe.each(messageTypes)('message %s', (type) => {
 
   it('is refused with a key too many, too few, or from the wrong end', () => {
     const message = fc.sample(arbitrary, { numRuns: 1, seed: 1 })[0]!;
-    expect(codeOf(() => decodeMessage(pack({ ...message, extra: 1 }), local))).toBe('invalid');
+    expect(codeOf(() => decoded(sealedValue({ ...message, extra: 1 }), local))).toBe('invalid');
     for (const name of Object.keys(messages[type].fields)) {
       const { [name]: _, ...rest } = message as unknown as Record<string, unknown>;
-      expect(codeOf(() => decodeMessage(pack(rest), local))).toBe('invalid');
+      expect(codeOf(() => decoded(sealedValue(rest), local))).toBe('invalid');
     }
     if (messages[type].direction !== 'either' && messages[type].direction !== 'any') {
       const others = (['coordinator', 'worker', 'peer'] as const).filter((end) => end !== local);
       for (const other of others)
-        expect(codeOf(() => decodeMessage(pack(message), other))).toBe('unexpected');
+        expect(codeOf(() => decoded(sealedValue(message), other))).toBe('unexpected');
     }
   });
 
@@ -87,18 +87,19 @@ describe.each(messageTypes)('message %s', (type) => {
     for (const [name, field] of Object.entries(messages[type].fields) as [string, Field][]) {
       for (const wrong of wrongValues(field))
         expect(
-          codeOf(() => decodeMessage(pack({ ...message, [name]: wrong }), local)),
+          codeOf(() => decoded(sealedValue({ ...message, [name]: wrong }), local)),
           name,
         ).toBe('invalid');
     }
   });
 
-  it('survives changed bytes: the message is refused or still keeps to the table', () => {
+  it('is refused as corrupt with any byte changed; sealed again it is refused or still keeps to the table', () => {
     fc.assert(
-      fc.property(arbitrary, fc.nat(), fc.integer({ min: 0, max: 255 }), (message, place, byte) => {
-        const frame = Uint8Array.from(encodeMessage(message));
-        frame[place % frame.length] = byte;
-        codeOf(() => decodeMessage(frame, local));
+      fc.property(arbitrary, fc.nat(), fc.integer({ min: 1, max: 255 }), (message, place, change) => {
+        const frame = Uint8Array.from(encoded(message));
+        frame[place % frame.length]! ^= change;
+        expect(codeOf(() => decoded(frame, local))).toBe('corrupt');
+        expect(codeOf(() => decoded(sealed(frame.subarray(sealBytes)), local))).not.toBe('corrupt');
       }),
       { numRuns: 100 },
     );
@@ -139,7 +140,7 @@ function wrongValues(field: Field): unknown[] {
 }
 
 describe('bytes that are no message', () => {
-  const refused = (bytes: Uint8Array): string => codeOf(() => decodeMessage(bytes, 'coordinator'));
+  const refused = (bytes: Uint8Array): string => codeOf(() => decoded(sealed(bytes), 'coordinator'));
 
   it('refuses anything at all', () => {
     fc.assert(
@@ -181,13 +182,11 @@ describe('the head of a tensor message', () => {
     fc.assert(
       fc.property(messageArbitrary(type), (message) => {
         const { data, ...head } = message as Message & { data: Uint8Array };
-        const frame = new Uint8Array(tensorHeadBytes(type) + data.length);
-        const at = writeTensorHead(head as unknown as TensorHead, data.length, frame, 0);
-        frame.set(data, at);
-        expect(at % 8).toBe(0);
-        const decoded = decodeMessage(frame, 'peer') as Message & { data: Uint8Array };
-        expect(plain(decoded)).toEqual(plain(message));
-        expect(decoded.data.buffer).toBe(frame.buffer);
+        const { message: frame, headEnd } = tensorMessage(head as unknown as TensorHead, data);
+        expect(headEnd % 8).toBe(0);
+        const again = decoded(frame, 'peer') as Message & { data: Uint8Array };
+        expect(plain(again)).toEqual(plain(message));
+        expect(again.data.buffer).toBe(frame.buffer);
       }),
       { numRuns: 100 },
     );

@@ -3,15 +3,11 @@
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  encodeMessage,
-  type StreamedHead,
-  tensorHeadBytes,
-  writeTensorHead,
-} from '../../../../proto/codec.ts';
+import type { StreamedHead } from '../../../../proto/codec.ts';
 import { ProtocolError } from '../../../../proto/error.ts';
 import { limits } from '../../../../proto/limits.ts';
 import { TensorTap } from '../../../../proto/transport/tensor-tap.ts';
+import { checksOf, decoded, encoded, tensorMessage } from '../../../support/sealing.ts';
 
 const large = limits.streamedMessageBytesMin;
 const head = { type: 'sum', generation: 1, step: 2, bucket: 3, offset: 64 } as const;
@@ -29,11 +25,9 @@ function frame(payload: Uint8Array, { first = 0x82, key = null as readonly numbe
   return Buffer.concat([Buffer.from([first, ...length, ...(key ?? [])]), payload]);
 }
 
-function tensor(dataBytes: number): { message: Uint8Array; data: Uint8Array } {
+function tensor(dataBytes: number, checks = checksOf()): { message: Uint8Array; data: Uint8Array } {
   const data = Uint8Array.from({ length: dataBytes }, (_, i) => (i * 31 + (i >>> 8)) & 255);
-  const message = new Uint8Array(tensorHeadBytes('sum') + dataBytes);
-  message.set(data, writeTensorHead(head, dataBytes, message, 0));
-  return { message, data };
+  return { message: tensorMessage(head, data, checks).message, data };
 }
 
 interface Seen {
@@ -48,6 +42,7 @@ function tapped(masked: boolean, takes: 'all' | 'none' | 'throws' = 'all'): { ta
   const tap = new TensorTap({
     masked,
     frameBytesMax: 1 << 20,
+    checks: checksOf(),
     passOn: (bytes) => seen.passed.push(Buffer.from(bytes)),
     open: (opened, dataBytes) => {
       if (takes === 'throws') throw new ProtocolError('size', 'not of this size');
@@ -84,12 +79,14 @@ const zero = [0, 0, 0, 0];
 
 describe('the tap', () => {
   it('takes tensors and passes on the rest, however the bytes are cut', () => {
-    const { message, data } = tensor(large);
+    const checks = checksOf();
+    const [first, second, third] = [0, 1, 2].map(() => frame(tensor(large, checks).message)) as Buffer[];
+    const { data } = tensor(large);
     const small = frame(
-      encodeMessage({ type: 'sum', generation: 1, step: 1, bucket: 0, offset: 0, data: new Uint8Array(40) }),
+      encoded({ type: 'sum', generation: 1, step: 1, bucket: 0, offset: 0, data: new Uint8Array(40) }),
     );
     const ping = frame(new Uint8Array(0), { first: 0x89 });
-    const stream = Buffer.concat([small, frame(message), ping, small, frame(message), frame(message), small]);
+    const stream = Buffer.concat([small, first!, ping, small, second!, third!, small]);
     const near = [small.length + 1, small.length + 4, small.length + 9, small.length + 60, small.length + 61];
     fc.assert(
       fc.property(cutsArbitrary, fc.subarray(near), (cuts, more) => {
@@ -136,7 +133,7 @@ describe('the tap', () => {
 
   it('puts together what nobody takes: other heads, other messages, sizes that do not agree', () => {
     const good = tensor(large).message;
-    const other = encodeMessage({ ...head, data: new Uint8Array(large) });
+    const other = encoded({ ...head, data: new Uint8Array(large) });
     const longer = new Uint8Array(good.length + 4);
     longer.set(good);
     for (const [message, takes] of [
@@ -166,3 +163,80 @@ describe('the tap', () => {
     expect(seen.whole).toHaveLength(0);
   });
 });
+
+describe('a message that is not as it was sent', () => {
+  /** What came of these bytes at a tap whose receiver keeps nothing. */
+  function outcome(bytes: Uint8Array, cut = 0, throws: Error | null = null): string[] {
+    const told: string[] = [];
+    const tap = new TensorTap({
+      masked: false,
+      frameBytesMax: 1 << 20,
+      checks: checksOf(),
+      passOn: () => told.push('passed'),
+      open: () => {
+        if (throws !== null) throw throws;
+        return { write: () => undefined, end: () => told.push('end') };
+      },
+      whole: (message) => told.push(codeOf(() => decoded(message, 'peer'))),
+      failed: (error) => told.push((error as ProtocolError).code),
+    });
+    tap.write(bytes.subarray(0, cut));
+    tap.write(bytes.subarray(cut));
+    return told;
+  }
+
+  const good = frame(tensor(large).message);
+  const headerBytes = good.length - tensor(large).message.length;
+
+  it('is taken when it is, cut in two anywhere', () => {
+    for (let cut = 0; cut <= good.length; cut++) expect(outcome(good, cut)).toEqual(['end']);
+  });
+
+  it('is refused with any bit of its seal and head flipped, and a bit of any byte of its tensor; end() is not called', () => {
+    const flips = new Uint8Array(good);
+    for (let at = headerBytes; at < good.length; at++) {
+      const bits = at < headerBytes + 96 ? [0, 1, 2, 3, 4, 5, 6, 7] : [at % 8];
+      for (const bit of bits) {
+        flips[at]! ^= 1 << bit;
+        expect(outcome(flips, (at * 7) % good.length)).toEqual(['corrupt']);
+        flips[at]! ^= 1 << bit;
+      }
+    }
+  });
+
+  it('is refused where bytes are missing or added: what follows fills it, or is no frame', () => {
+    for (const at of [headerBytes, headerBytes + 6, headerBytes + 50, headerBytes + 5_000]) {
+      const without = Buffer.concat([good.subarray(0, at), good.subarray(at + 1), good]);
+      const within = Buffer.concat([good.subarray(0, at), Buffer.of(1), good.subarray(at)]);
+      expect(outcome(without)[0]).toBe('corrupt');
+      expect(outcome(within)[0]).toBe('corrupt');
+    }
+  });
+
+  it("is the wire's fault though its head does not fit, and the sender's where it is intact", () => {
+    const size = new ProtocolError('size', 'not of this size');
+    const changed = Buffer.from(good);
+    changed[headerBytes + 60]! ^= 1;
+    expect(outcome(good, 0, size)).toEqual(['size']);
+    expect(outcome(changed, 0, size)).toEqual(['corrupt']);
+  });
+
+  it('is refused when it comes twice, or after one that did not come', () => {
+    const checks = checksOf();
+    const [first, second, third] = [0, 1, 2].map(() => frame(tensor(large, checks).message)) as Buffer[];
+    expect(outcome(Buffer.concat([first!, second!, third!]))).toEqual(['end', 'end', 'end']);
+    expect(outcome(Buffer.concat([first!, first!]))).toEqual(['end', 'corrupt']);
+    expect(outcome(Buffer.concat([first!, third!]))).toEqual(['end', 'corrupt']);
+    expect(outcome(second!)).toEqual(['corrupt']);
+  });
+});
+
+function codeOf(action: () => unknown): string {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof ProtocolError) return error.code;
+    throw error;
+  }
+  return 'none';
+}

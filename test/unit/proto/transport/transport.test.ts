@@ -3,6 +3,7 @@
 import { request } from 'node:http';
 import { connect as dialRaw } from 'node:net';
 import { inspect } from 'node:util';
+import { pack } from 'msgpackr';
 import { afterEach, describe, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { ProtocolError } from '../../../../proto/error.ts';
@@ -13,6 +14,7 @@ import type { CloseReason, Connection } from '../../../../proto/transport/connec
 import { isLoopback, type Listener, type ListenOptions, listen } from '../../../../proto/transport/server.ts';
 import { Token } from '../../../../proto/transport/token.ts';
 import { coordinatorPath, protocolVersion, roleHeader, versionHeader } from '../../../../proto/version.ts';
+import { sealed, sealedValue } from '../../../support/sealing.ts';
 
 const token = Token.generate();
 const cleanUp: (() => unknown)[] = [];
@@ -270,10 +272,12 @@ describe('a connection', () => {
   });
 
   it.each([
-    ['garbage', Buffer.from('garbage'), 'malformed'],
-    ['nothing', Buffer.alloc(0), 'malformed'],
-    ['a message of the other direction', Buffer.from([0x81, 0xa4, ...Buffer.from('type'), 0xa4, ...Buffer.from('done')]), 'unexpected'], // biome-ignore format: bytes
-    ['an unknown message', Buffer.from([0x81, 0xa4, ...Buffer.from('type'), 0xa3, ...Buffer.from('abc')]), 'unknownType'], // biome-ignore format: bytes
+    ['garbage', Buffer.from('garbage'), 'corrupt'],
+    ['nothing', Buffer.alloc(0), 'corrupt'],
+    ['a message without its seal', pack({ type: 'ready', generation: 1 }), 'corrupt'],
+    ['sealed garbage', sealed(Buffer.from('garbage')), 'malformed'],
+    ['a message of the other direction', sealedValue({ type: 'done' }), 'unexpected'],
+    ['an unknown message', sealedValue({ type: 'abc' }), 'unknownType'],
   ])('ends alone on %s', async (_what, bytes, code) => {
     const { listener, seen } = await coordinator();
     const good = await worker(listener);
@@ -303,7 +307,7 @@ describe('a connection', () => {
     const text = await foreign(listener);
     text.send('{}');
     const first = await seen[0]!.closed();
-    expect(first.kind === 'protocol' && first.error.code).toBe('unexpected');
+    expect(first.kind === 'protocol' && first.error.code).toBe('corrupt');
     const raw = dialRaw(listener.port, '127.0.0.1');
     cleanUp.push(() => raw.destroy());
     raw.on('error', () => {});
@@ -325,7 +329,7 @@ describe('a connection', () => {
     await new Promise((resolve) => raw.once('data', resolve));
     raw.write(Buffer.alloc(64, 0xff));
     const second = await seen[1]!.closed();
-    expect(second.kind === 'protocol' && second.error.code).toBe('malformed');
+    expect(second.kind === 'protocol' && second.error.code).toBe('corrupt');
   });
 
   it('sends tensors from shared memory as they are, large and small, both ways', async () => {
