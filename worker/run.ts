@@ -2,18 +2,14 @@
 
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { ProtocolError } from '../proto/error.ts';
-import { connect } from '../proto/transport/client.ts';
 import type { Link } from '../proto/transport/link.ts';
 import type { TlsIdentity } from '../proto/transport/tls.ts';
 import type { Token } from '../proto/transport/token.ts';
-import { coordinatorPath } from '../proto/version.ts';
 import type { Dataset } from '../src/data/dataset.ts';
 import type { StopSignal } from '../src/engine/events.ts';
-import { asLockstepError, LockstepError } from '../src/errors.ts';
 import type { BackendName } from '../src/kernels/backend.ts';
 import { chooseBackend, helloOf } from './choose-backend.ts';
+import { coordinatorAwayMs, type Door, dialAgain, dialFirst } from './dial.ts';
 import { PeerListener } from './peer-listener.ts';
 import { WorkerSession } from './session.ts';
 
@@ -21,6 +17,8 @@ export interface JoinOptions {
   /** ws://HOST:PORT of the coordinator, or wss:// where it speaks TLS. */
   readonly joinUrl: string;
   readonly token: Token;
+  /** How long a coordinator that is not there yet is waited for, in milliseconds. */
+  readonly waitMs: number;
   readonly threads: number;
   readonly backend: BackendName | undefined;
   /** Where other workers reach this one. */
@@ -59,13 +57,6 @@ function announced(
   return { peerHost: isAny ? '' : listen.host, peerPort: listenerPort };
 }
 
-/** The coordinator's address, and what opens it. */
-interface Door {
-  readonly url: URL;
-  readonly token: Token;
-  readonly tls: TlsIdentity | undefined;
-}
-
 /** Joins a coordinator and computes until the run is over. Throws LockstepError. */
 export async function joinRun(options: JoinOptions): Promise<JoinResult> {
   const { token, threads, listen, insecure, tls, signal, onNotice } = options;
@@ -77,8 +68,15 @@ export async function joinRun(options: JoinOptions): Promise<JoinResult> {
   try {
     const workerId = newWorkerId();
     const peer = announced(options, listener.port);
+    const ending = new AbortController();
+    signal.onStop(() => ending.abort());
+    const link = await dialFirst(door, {
+      waitMs: options.waitMs,
+      ending: ending.signal,
+      onWait: (why) => onNotice(`${why} It is waited for, for up to ${options.waitMs / 1_000} seconds`),
+    });
     const session = new WorkerSession({
-      link: await dial(door),
+      link,
       redial: (ending) => {
         onNotice(
           `the coordinator is gone; it is looked for again for up to ${coordinatorAwayMs / 60_000} minutes`,
@@ -96,48 +94,6 @@ export async function joinRun(options: JoinOptions): Promise<JoinResult> {
     return { workerId, steps };
   } finally {
     await listener.close();
-  }
-}
-
-/** For how long a worker goes on, or waits, without its coordinator, in milliseconds; and between two attempts. */
-const coordinatorAwayMs = 600_000;
-const redialMs = { first: 50, most: 250 } as const;
-
-/** A coordinator that refuses for good is not asked again. */
-async function dialAgain(door: Door, ending: AbortSignal): Promise<Link<'worker'>> {
-  const giveUpMs = performance.now() + coordinatorAwayMs;
-  for (let waitMs: number = redialMs.first; ; waitMs = Math.min(redialMs.most, waitMs * 2)) {
-    try {
-      return await dial(door);
-    } catch (error) {
-      const { code } = asLockstepError(error);
-      if (code !== 'LOCKSTEP_CONNECT_FAILED' || performance.now() > giveUpMs || ending.aborted) throw error;
-    }
-    await sleep(waitMs, undefined, { signal: ending });
-  }
-}
-
-async function dial({ url, token, tls }: Door): Promise<Link<'worker'>> {
-  const port = Number(url.port || (url.protocol === 'wss:' ? 443 : 80));
-  try {
-    return await connect({
-      local: 'worker',
-      host: url.hostname,
-      port,
-      path: coordinatorPath,
-      role: 'worker',
-      token,
-      tls: url.protocol === 'wss:' ? (tls ?? {}) : undefined,
-    });
-  } catch (error) {
-    if (error instanceof ProtocolError && error.code === 'unreachable') {
-      throw new LockstepError(
-        'LOCKSTEP_CONNECT_FAILED',
-        `${error.message}: is the coordinator running, and is ${url.host} its address?`,
-        { cause: error },
-      );
-    }
-    throw asLockstepError(error);
   }
 }
 

@@ -53,6 +53,8 @@ export interface WorkerOptions {
   /** ws://HOST:PORT of the coordinator, or wss://HOST:PORT. */
   readonly joinUrl: string;
   readonly token: string | undefined;
+  /** How long a coordinator that is not there yet is waited for, in milliseconds; 30 s unless said. */
+  readonly waitMs?: number;
   readonly threads: number;
   readonly backend: BackendName | undefined;
   /** Where other workers reach this one. */

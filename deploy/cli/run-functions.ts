@@ -147,6 +147,9 @@ function parseToken(text: string): Token {
   }
 }
 
+/** For a coordinator that is not there yet, in milliseconds. */
+const waitMsDefault = 30_000;
+
 async function runWorker(options: WorkerOptions): Promise<WorkerResult> {
   if (options.token === undefined) {
     throw new LockstepError(
@@ -154,8 +157,9 @@ async function runWorker(options: WorkerOptions): Promise<WorkerResult> {
       'a worker needs the token of its coordinator: give --token-file FILE, or set LOCKSTEP_TOKEN',
     );
   }
-  const { onEvent } = options;
-  return joinRun({ ...options, token: parseToken(options.token), onNotice: (line) => notice(onEvent, line) });
+  const { onEvent, waitMs = waitMsDefault } = options;
+  const onNotice = (line: string): void => notice(onEvent, line);
+  return joinRun({ ...options, waitMs, token: parseToken(options.token), onNotice });
 }
 
 export const runFunctions: RunApi = { trainCluster, serveCoordinator, runWorker };

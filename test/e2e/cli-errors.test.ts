@@ -328,7 +328,7 @@ describe('bad input', () => {
 
   it('nobody at the address of the coordinator is worth a retry', async () => {
     // A backend that is everywhere: without native kernels a line would say that WebAssembly is used.
-    const args = ['worker', '--join', 'ws://127.0.0.1:1', '--backend', 'wasm'];
+    const args = ['worker', '--join', 'ws://127.0.0.1:1', '--backend', 'wasm', '--wait', '0'];
     const env = { LOCKSTEP_TOKEN: 'ab'.repeat(32) };
     const outcome = await lockstep(args, { cwd: directory.path, env });
     check({ what: '', args, exitCode: 3, says: /^error: .*127\.0\.0\.1:1/ }, outcome);

@@ -184,7 +184,7 @@ describe('the world', () => {
   });
 
   it('says that nobody listens', async () => {
-    const outcome = await worker(1);
+    const outcome = await worker(1, ['--wait', '0']);
     expect(outcome.exitCode).toBe(3);
     expect(errorLine(outcome)).toBe(
       'error: cannot reach 127.0.0.1:1 (ECONNREFUSED): is the coordinator running, and is 127.0.0.1:1 its address?',

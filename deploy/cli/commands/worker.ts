@@ -2,6 +2,7 @@
 
 import { Command, Option } from 'commander';
 import type { RunEvent } from '../../../src/engine/events.ts';
+import { LockstepError } from '../../../src/errors.ts';
 import type { BackendName } from '../../../src/kernels/backend.ts';
 import { followParent } from '../../launch/local-workers.ts';
 import { checkExposure, checkJoin } from '../check-run.ts';
@@ -12,6 +13,7 @@ import {
   backendOption,
   dialledAddress,
   insecureOption,
+  integer,
   joinUrl,
   threadsOption,
   tokenFileOption,
@@ -23,6 +25,7 @@ import { addTlsOptions, readTls, type TlsOptions } from '../tls-files.ts';
 
 interface WorkerCommandOptions extends TlsOptions {
   readonly join: string;
+  readonly wait: number;
   readonly listen: Address;
   readonly advertise?: Address;
   readonly threads?: number;
@@ -31,6 +34,7 @@ interface WorkerCommandOptions extends TlsOptions {
   readonly insecure?: boolean;
 }
 
+const waitSecondsMax = 86_400;
 const defaultListen: Address = { host: '127.0.0.1', port: 0 };
 const examples = `
 Examples:
@@ -63,6 +67,14 @@ export function workerCommand(context: Context): Command {
         'address the other workers are told, where it is not the one listened at: behind NAT, in a container',
       ).argParser(dialledAddress),
     )
+    .addOption(
+      new Option(
+        '--wait <seconds>',
+        'how long to wait for a coordinator that is not there yet; 0: not at all',
+      )
+        .argParser(integer(0, waitSecondsMax))
+        .default(30),
+    )
     .addOption(threadsOption('the cores'))
     .addOption(backendOption())
     .addOption(tokenFileOption())
@@ -86,9 +98,10 @@ async function work(context: Context, options: WorkerCommandOptions): Promise<vo
   const signal = spawned
     ? null
     : new ProcessStopSignal(() => log('leaving after the step in flight; once more to exit at once'));
-  await context.api.runWorker({
+  const joining = context.api.runWorker({
     joinUrl: options.join,
     token,
+    waitMs: options.wait * 1_000,
     threads: options.threads ?? context.cores,
     backend: options.backend,
     listen: options.listen,
@@ -98,8 +111,17 @@ async function work(context: Context, options: WorkerCommandOptions): Promise<vo
     signal: signal ?? neverStopped,
     onEvent: (event) => show(event, log),
   });
+  try {
+    await joining;
+  } catch (error) {
+    // Asked to end before there was anything to leave: that is what was wanted, not a failure.
+    const isWanted = error instanceof LockstepError && error.code === 'LOCKSTEP_STOPPED';
+    if (!isWanted || signal === null || signal.exitCode === null) throw error;
+    log(error.message);
+  } finally {
+    signal?.dispose();
+  }
   if (signal !== null && signal.exitCode !== null) context.setExitCode(signal.exitCode);
-  signal?.dispose();
 }
 
 /** The parent leads: its Ctrl-C reaches the worker as the end of the run. */

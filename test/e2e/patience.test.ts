@@ -1,0 +1,93 @@
+// Workers that are started while no coordinator is there: they wait for it, for a while, and say so once.
+
+import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { deferred } from '../../src/platform/deferred.ts';
+import { doneEvent, lockstep, type Outcome, temporaryDirectory } from './command-line.ts';
+
+const directory = temporaryDirectory();
+const cwd = directory.path;
+const env = { LOCKSTEP_TOKEN: 'c0ffee00'.repeat(8) };
+const config = {
+  name: 'patience',
+  data: { kind: 'digits', train: 64, test: 0 },
+  model: { input: [28, 28, 1], layers: [{ type: 'flatten' }, { type: 'dense', units: 10 }] },
+  loss: 'softmaxCrossEntropy',
+  optimizer: { type: 'sgd', learningRate: 0.1 },
+  batch: 32,
+  steps: 4,
+};
+beforeAll(() => writeFileSync(join(cwd, 'small.json'), JSON.stringify(config)));
+afterAll(() => directory.remove());
+
+/** A port at which nobody listens. */
+function freePort(): Promise<number> {
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+const waits = /^cannot reach 127\.0\.0\.1:\d+ \(ECONNREFUSED\): .* It is waited for, for up to \d+ seconds$/m;
+
+/** `onWait` is called when the worker says that it waits. */
+function worker(
+  port: number,
+  more: readonly string[],
+  onWait: (kill: (signal: NodeJS.Signals) => void) => void = () => undefined,
+): Promise<Outcome> {
+  const args = ['worker', '--join', `ws://127.0.0.1:${port}`, '--threads', '1', ...more];
+  let waiting = false;
+  return lockstep(args, {
+    cwd,
+    env,
+    onOutput: (text, kill) => {
+      if (waiting || !waits.test(text)) return;
+      waiting = true;
+      onWait(kill);
+    },
+  });
+}
+
+it('a worker that was started first joins when the coordinator is there', async () => {
+  const port = await freePort();
+  const args = ['coordinator', 'small.json', '--listen', `127.0.0.1:${port}`, '--out', 'first', '--json'];
+  const begun = deferred<Outcome>();
+  const ended = await worker(
+    port,
+    [],
+    () => void lockstep(args, { cwd, env }).then(begun.resolve, begun.reject),
+  );
+  expect(ended.exitCode, ended.stderr).toBe(0);
+  expect(ended.stderr.split('\n').filter((line) => waits.test(line))).toHaveLength(1);
+  expect(doneEvent(await begun.promise).steps).toBe(4);
+});
+
+it('says what is wrong when none comes', async () => {
+  const outcome = await worker(await freePort(), ['--wait', '1']);
+  expect(outcome.exitCode).toBe(3);
+  expect(outcome.seconds).toBeGreaterThan(0.9);
+  const errors = outcome.stderr.split('\n').filter((line) => line.startsWith('error: '));
+  expect(errors).toEqual([
+    expect.stringMatching(/: is the coordinator running, and is 127\.0\.0\.1:\d+ its address\?$/),
+  ]);
+});
+
+it.each([
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const)('ends at once on %s', async (signal, exitCode) => {
+  let killedMs = Infinity;
+  const outcome = await worker(await freePort(), [], (kill) => {
+    killedMs = performance.now();
+    kill(signal);
+  });
+  expect(performance.now() - killedMs).toBeLessThan(5_000);
+  expect(outcome.exitCode, outcome.stderr).toBe(exitCode);
+  expect(outcome.stderr).not.toMatch(/^error: /m);
+});

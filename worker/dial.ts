@@ -1,0 +1,107 @@
+// A worker's way to its coordinator (I/O): one that is not there is asked again for a while, at the start as well as later;
+// one that refuses is not.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ProtocolError } from '../proto/error.ts';
+import { connect } from '../proto/transport/client.ts';
+import type { Link } from '../proto/transport/link.ts';
+import type { TlsIdentity } from '../proto/transport/tls.ts';
+import type { Token } from '../proto/transport/token.ts';
+import { coordinatorPath } from '../proto/version.ts';
+import { asLockstepError, LockstepError } from '../src/errors.ts';
+
+/** The coordinator's address, and what opens it. */
+export interface Door {
+  readonly url: URL;
+  readonly token: Token;
+  readonly tls: TlsIdentity | undefined;
+}
+
+/** For how long a worker goes on, or waits, without the coordinator it had, in milliseconds. */
+export const coordinatorAwayMs = 600_000;
+
+/** Between two attempts, in milliseconds. */
+const redialMs = { first: 50, most: 250 } as const;
+
+/**
+ * The first connection of a worker, for which it asks again for `waitMs`; `onWait` is told once, why.
+ * @throws LockstepError LOCKSTEP_CONNECT_FAILED, LOCKSTEP_UNAUTHORIZED, LOCKSTEP_VERSION_MISMATCH; LOCKSTEP_STOPPED on `ending`
+ */
+export async function dialFirst(
+  door: Door,
+  {
+    waitMs,
+    ending,
+    onWait,
+  }: {
+    readonly waitMs: number;
+    readonly ending: AbortSignal;
+    readonly onWait: (why: string) => void;
+  },
+): Promise<Link<'worker'>> {
+  let told = false;
+  const isWorthWaiting = (error: LockstepError): boolean => {
+    // A reset is the answer of one who is there and speaks otherwise, for instance TLS.
+    if (isReset(error)) return false;
+    if (!told) onWait(error.message);
+    told = true;
+    return true;
+  };
+  try {
+    return await dialUntil(door, performance.now() + waitMs, ending, isWorthWaiting);
+  } catch (error) {
+    if (!ending.aborted) throw error;
+    throw new LockstepError('LOCKSTEP_STOPPED', 'stopped before the coordinator was there', { cause: error });
+  }
+}
+
+/** The connection to a coordinator that was there before. @throws LockstepError */
+export function dialAgain(door: Door, ending: AbortSignal): Promise<Link<'worker'>> {
+  return dialUntil(door, performance.now() + coordinatorAwayMs, ending, () => true);
+}
+
+async function dialUntil(
+  door: Door,
+  giveUpMs: number,
+  ending: AbortSignal,
+  isWorthWaiting: (error: LockstepError) => boolean,
+): Promise<Link<'worker'>> {
+  for (let waitMs: number = redialMs.first; ; waitMs = Math.min(redialMs.most, waitMs * 2)) {
+    try {
+      return await dial(door, ending);
+    } catch (thrown) {
+      const error = asLockstepError(thrown);
+      if (error.code !== 'LOCKSTEP_CONNECT_FAILED' || ending.aborted) throw error;
+      if (performance.now() + waitMs > giveUpMs || !isWorthWaiting(error)) throw error;
+    }
+    await sleep(waitMs, undefined, { signal: ending });
+  }
+}
+
+const isReset = ({ cause }: LockstepError): boolean =>
+  cause instanceof ProtocolError && cause.message.includes('ECONNRESET');
+
+async function dial({ url, token, tls }: Door, signal: AbortSignal): Promise<Link<'worker'>> {
+  const port = Number(url.port || (url.protocol === 'wss:' ? 443 : 80));
+  try {
+    return await connect({
+      local: 'worker',
+      host: url.hostname,
+      port,
+      path: coordinatorPath,
+      role: 'worker',
+      token,
+      tls: url.protocol === 'wss:' ? (tls ?? {}) : undefined,
+      signal,
+    });
+  } catch (error) {
+    if (error instanceof ProtocolError && error.code === 'unreachable') {
+      throw new LockstepError(
+        'LOCKSTEP_CONNECT_FAILED',
+        `${error.message}: is the coordinator running, and is ${url.host} its address?`,
+        { cause: error },
+      );
+    }
+    throw asLockstepError(error);
+  }
+}
