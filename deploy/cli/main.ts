@@ -4,6 +4,7 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { LockstepError } from '../../src/errors.ts';
 import { packageRoot } from '../../src/platform/package-root.ts';
 import { describeError } from './describe-error.ts';
 import { buildProgram } from './program.ts';
@@ -11,7 +12,11 @@ import { runFunctions } from './run-functions.ts';
 
 const { stdout, stderr } = process;
 
+/** Threads that do not come back would keep the process from ever exiting in order. */
+let isStuck = false;
+
 function fail(error: unknown): number {
+  isStuck ||= error instanceof LockstepError && error.code === 'LOCKSTEP_LANES_STUCK';
   const { lines, exitCode } = describeError(error, process.env.LOCKSTEP_DEBUG === '1');
   for (const line of lines) stderr.write(`${line}\n`);
   return exitCode;
@@ -45,4 +50,4 @@ try {
   exitCode = fail(error);
 }
 // Threads and sockets of a command that failed half-way must not keep the process; output first, though.
-stdout.write('', () => process.exit(exitCode));
+stdout.write('', () => (isStuck ? process.kill(process.pid, 'SIGKILL') : process.exit(exitCode)));

@@ -4,6 +4,7 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Piscina } from 'piscina';
 import type { CompiledModel, LaneProgram } from '../../src/engine/contract.ts';
 import type { Splits } from '../../src/engine/lane.ts';
@@ -19,6 +20,9 @@ const threadFile = 'dist/worker/lanes/lane-thread.js';
  * collected, and for want of garbage of its own that may be never.
  */
 const arenaBytesLetGoMax = 256 * 1024 * 1024;
+
+/** Threads that run or wait end well within this, in milliseconds. */
+const closeMs = 2_000;
 
 export type WithoutLane<T> = T extends unknown ? Omit<T, 'lane'> : never;
 
@@ -85,10 +89,15 @@ export class LaneThreads {
     this.#threads = null;
   }
 
-  /** Ends the threads. */
+  /** Ends the threads; one that is stuck in its kernel is not waited for. */
   async close(): Promise<void> {
     this.drop();
-    await Promise.all(this.#ending);
+    const patience = new AbortController();
+    await Promise.race([
+      Promise.all(this.#ending),
+      sleep(closeMs, undefined, { signal: patience.signal, ref: false }).catch(() => undefined),
+    ]);
+    patience.abort();
   }
 
   #started(): Threads {

@@ -73,6 +73,17 @@ export const taskSeconds = 0.2;
 
 type Phase = 'idle' | 'segments' | 'settling' | 'updating' | 'task' | 'evaluating' | 'over';
 
+/** What the steps are at, for people. */
+const phaseWords: { readonly [P in Phase]: string } = {
+  idle: 'begin',
+  segments: 'forward and backward',
+  settling: 'all-reduce',
+  updating: 'update',
+  task: 'forward, backward and update',
+  evaluating: 'evaluation',
+  over: 'end',
+};
+
 export class StepMachine {
   readonly #plan: StepPlan;
   #phase: Phase = 'idle';
@@ -112,6 +123,11 @@ export class StepMachine {
 
   get phase(): Phase {
     return this.#phase;
+  }
+
+  /** For people. */
+  get doing(): string {
+    return phaseWords[this.#phase];
   }
 
   handle(event: StepEvent): StepEffect[] {

@@ -50,8 +50,8 @@ export class StepShell {
   /** Resolves, never rejects, when no lane runs. */
   #lanesIdle: Promise<unknown> = Promise.resolve();
   #lanesBusy = false;
-  /** Resolves when the lanes are given up. */
-  readonly #lanesStuck = deferred<void>();
+  /** Rejects when the lanes are given up. */
+  readonly #lanesStuck = deferred<never>();
   #overdue: OverdueWatch | null = null;
   /** Sums of all shards of the step in flight, or of the last ones of a task. */
   #sums: Float32Array[] = [];
@@ -63,6 +63,7 @@ export class StepShell {
     this.#options = options;
     this.#machine = new StepMachine(options.plan, options.startStep, options.owed);
     this.#memory = options.lanes.memory;
+    this.#lanesStuck.promise.catch(() => undefined);
   }
 
   get step(): number {
@@ -75,11 +76,11 @@ export class StepShell {
     this.#overdue = new OverdueWatch({
       lease,
       shards: shardsMax,
-      where: () => `step ${this.#machine.step}, ${this.#machine.phase}`,
+      where: () => `step ${this.#machine.step}, ${this.#machine.doing}`,
       lanesBusy: () => this.#lanesBusy,
       waitingFor: () => peers?.waitingFor(this.#machine.step) ?? [],
       onLanesStuck: (error) => {
-        this.#lanesStuck.resolve();
+        this.#lanesStuck.reject(error);
         this.#fail(error);
       },
       onPeerOverdue,
@@ -94,7 +95,7 @@ export class StepShell {
 
   /**
    * Gives up the step in flight. Resolves with the newest committed step when the lanes are idle: an update that had begun
-   * is applied, everything else is as if it had not been.
+   * is applied, everything else is as if it had not been. Rejects when the lanes outlast their lease.
    */
   async quiesce(): Promise<number> {
     this.#quiescing = true;
@@ -118,7 +119,7 @@ export class StepShell {
     if (this.#over) return;
     this.#over = true;
     this.#overdue?.end();
-    this.#options.onFailed(asLockstepError(error), this.#machine.phase, this.#machine.step);
+    this.#options.onFailed(asLockstepError(error), this.#machine.doing, this.#machine.step);
   }
 
   /** What `work` resolves with is the next event. */
