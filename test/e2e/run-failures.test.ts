@@ -4,6 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { lockstep, type Outcome, temporaryDirectory } from './command-line.ts';
+import { startCoordinatorProcess } from './coordinator-process.ts';
 
 const directory = temporaryDirectory();
 const run = (args: readonly string[]): Promise<Outcome> => lockstep(args, { cwd: directory.path });
@@ -51,4 +52,25 @@ describe('a loss that is not finite', () => {
       expect(Number.isFinite(metrics.loss)).toBe(true);
     },
   );
+
+  it('ends every process of a cluster within seconds, with the same error', async () => {
+    const env = { LOCKSTEP_TOKEN: 'c0ffee00'.repeat(8) };
+    const settings = { cwd: directory.path, env };
+    const args = ['diverging.json', '--workers', '3', '--out', 'cluster'];
+    const coordinator = await startCoordinatorProcess(args, { ...settings, onSpawn: () => undefined });
+    const worker = async (): Promise<Outcome & { readonly endedMs: number }> => {
+      const outcome = await lockstep(['worker', '--join', coordinator.url, '--threads', '1'], settings);
+      return { ...outcome, endedMs: performance.now() };
+    };
+    const workers = await Promise.all([worker(), worker(), worker()]);
+    const lastLine = ({ stderr }: Outcome): string => stderr.trimEnd().split('\n').at(-1)!;
+    const all = [await coordinator.ended, ...workers];
+    expect(new Set(all.map(lastLine)).size).toBe(1);
+    expect(lastLine(all[0]!)).toMatch(
+      /^error: the loss is not finite in step [67], shard \d; the first tensor/,
+    );
+    expect(all.map(({ exitCode }) => exitCode)).toEqual([1, 1, 1, 1]);
+    const ended = workers.map(({ endedMs }) => endedMs);
+    expect(Math.max(...ended) - Math.min(...ended)).toBeLessThan(5_000);
+  });
 });
