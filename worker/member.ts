@@ -1,6 +1,7 @@
 // One membership as a worker lives it (I/O): engine, lanes, mesh and steps, from the moment it is told of it until the next.
 // The order is fixed: the one before is quiet, then this one is built while standings are compared, then state, then steps.
 
+import { setImmediate as immediate } from 'node:timers/promises';
 import { limits } from '../proto/limits.ts';
 import type { MessageFrom, MessageOf } from '../proto/messages.ts';
 import { PieceAssembler, sendPieces } from '../proto/transport/bulk.ts';
@@ -258,21 +259,11 @@ export class Member {
       snapshot: (step, last) => {
         if (rank === 0) snapshot(step, last, lanes);
       },
-      diagnose: (step, sums) => {
+      diagnose: async (step, sums) => {
         const { memory } = lanes;
-        const alone = this.#peers === null;
-        const error = diagnose({
-          run,
-          memory,
-          dataset,
-          schedule,
-          backend: backend.backend,
-          step,
-          sums,
-          alone,
-        });
-        const { members } = membership;
-        return error ?? accusationOf(sums, members, rank, step === this.#verifyStep(align));
+        const what = { run, memory, dataset, schedule, backend: backend.backend, step, sums };
+        const error = await diagnose({ ...what, alone: this.#peers === null, pause: () => immediate() });
+        return error ?? accusationOf(sums, membership.members, rank, step === this.#verifyStep(align));
       },
       onAccused: this.#options.onAccused,
       onPeerOverdue: this.#options.onPeerLost,

@@ -14,15 +14,16 @@ export interface BadTensor {
 }
 
 /**
- * The first tensor of step table `slot` with an element that is not finite, or null. With peers the swapped statistics
+ * The first tensor of step table `slot` with an element that is not finite, or null. Pauses after every instruction, so that the
+ * thread may do something else meanwhile. With peers the swapped statistics
  * of the failed step must still be in place. No lane may be running.
  */
-export function firstNotFinite(
+export function* searchNotFinite(
   memory: EngineMemory,
   backend: Backend,
   splits: Splits,
   slot: number,
-): BadTensor | null {
+): Generator<void, BadTensor | null> {
   const { compiled, arena } = memory;
   const { ints, floats } = arena;
   const table = memory.tableAt(slot);
@@ -46,6 +47,7 @@ export function firstNotFinite(
     badRow('targets', compiled.targets.offset, compiled.targetSize);
   if (source) return source;
   for (const { from, to, writes } of compiled.outline) {
+    yield;
     runner.run(from, to, table);
     for (const { name, offset, size, rowSize } of writes) {
       if (rowSize === null) {

@@ -2,7 +2,7 @@
 // weights before it. So every worker of every cluster names the same shard and the same tensor.
 
 import type { Dataset } from '../../src/data/dataset.ts';
-import { type BadTensor, firstNotFinite } from '../../src/engine/diagnose.ts';
+import { type BadTensor, searchNotFinite } from '../../src/engine/diagnose.ts';
 import { EngineMemory, type Floats } from '../../src/engine/memory.ts';
 import { shardNotFinite } from '../../src/engine/reports.ts';
 import type { StepSchedule } from '../../src/engine/schedule.ts';
@@ -23,14 +23,16 @@ export interface DiagnoseOptions {
   readonly sums: Float32Array;
   /** Everything was computed here. */
   readonly alone: boolean;
+  /** Lets the thread do something else for a moment: a whole step on one lane takes long. */
+  readonly pause: () => Promise<void>;
 }
 
 /** The error to end the run with; null where the step is finite when it is computed here alone: it is not the model. */
-export function diagnose(options: DiagnoseOptions): LockstepError | null {
+export async function diagnose(options: DiagnoseOptions): Promise<LockstepError | null> {
   const { run, schedule, step, sums, alone } = options;
   const { shards } = run.config;
   const badLoss = shardNotFinite(sums, shards);
-  const bad = firstBad(options);
+  const bad = await firstBad(options);
   if (bad === 'none' && !alone) return null;
   const ids = schedule.at(step).sampleIds;
   const found = typeof bad === 'string' ? null : bad;
@@ -47,8 +49,8 @@ export function diagnose(options: DiagnoseOptions): LockstepError | null {
 }
 
 /** 'unknown' where there is no memory for the whole step beside the worker's own. */
-function firstBad(options: DiagnoseOptions): BadTensor | 'none' | 'unknown' {
-  const { run, memory, dataset, schedule, backend, step } = options;
+async function firstBad(options: DiagnoseOptions): Promise<BadTensor | 'none' | 'unknown'> {
+  const { run, memory, dataset, schedule, backend, step, pause } = options;
   const { shards } = run.config;
   const compiled = compileFor(run, {
     shards,
@@ -68,8 +70,13 @@ function firstBad(options: DiagnoseOptions): BadTensor | 'none' | 'unknown' {
   const from = stateVectors(memory, run.layout);
   for (const [i, { floats }] of stateVectors(whole, run.layout).entries()) floats.set(from[i]!.floats);
   whole.writeStepTable(0, schedule.at(step));
-  const bad = firstNotFinite(whole, backend, dataset, 0);
-  if (bad !== null) return bad;
+  const search = searchNotFinite(whole, backend, dataset, 0);
+  let { done, value: bad } = search.next();
+  while (done !== true) {
+    await pause();
+    ({ done, value: bad } = search.next());
+  }
+  if (bad) return bad;
   return normOverflows(whole.gradient) ? { tensor: "the gradient's norm", sample: null } : 'none';
 }
 

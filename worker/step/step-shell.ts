@@ -33,7 +33,7 @@ export interface StepShellOptions {
   /** Copies the state and sends it on; training goes on meanwhile. */
   readonly snapshot: (step: number, last: boolean) => void;
   /** What went bad in this step, whose weights are those before it: the model, or somebody's part. */
-  readonly diagnose: (step: number, sums: Float32Array) => LockstepError | Accusation;
+  readonly diagnose: (step: number, sums: Float32Array) => Promise<LockstepError | Accusation>;
   readonly onAccused: (step: number, accusation: Accusation) => void;
   /** Its part of a step is overdue. */
   readonly onPeerOverdue: (rank: number, why: string) => void;
@@ -171,7 +171,7 @@ export class StepShell {
         snapshot(effect.step, effect.last);
         return;
       case 'diagnose':
-        this.#diagnose(effect.step);
+        void this.#diagnose(effect.step).catch((error: unknown) => this.#fail(error));
         return;
       case 'finish':
         this.#over = true;
@@ -184,14 +184,11 @@ export class StepShell {
   }
 
   /** Where it is somebody's part, the next membership computes the step again. */
-  #diagnose(step: number): void {
-    const verdict = this.#options.diagnose(step, this.#sums.at(-1)!);
-    if (verdict instanceof LockstepError) {
-      this.#fail(verdict);
-      return;
-    }
+  async #diagnose(step: number): Promise<void> {
     this.#overdue?.end();
-    this.#options.onAccused(step, verdict);
+    const verdict = await this.#options.diagnose(step, this.#sums.at(-1)!);
+    if (verdict instanceof LockstepError) this.#fail(verdict);
+    else if (!this.#quiescing) this.#options.onAccused(step, verdict);
   }
 
   async #runSegment(step: number, segment: number): Promise<StepEvent> {

@@ -1,7 +1,7 @@
 // Finding the first tensor that went bad, after a loss that is not finite.
 
 import { describe, expect, it } from 'vitest';
-import { firstNotFinite } from '../../../src/engine/diagnose.ts';
+import { searchNotFinite } from '../../../src/engine/diagnose.ts';
 import { StepSchedule } from '../../../src/engine/schedule.ts';
 import { referenceBackend } from '../../../src/kernels/reference/backend.ts';
 import { cnn } from './jobs.ts';
@@ -16,7 +16,14 @@ function worldOf(spoil: (world: World, inputs: Float32Array) => void): { world: 
   const world = new World(cnn, [0, 8], backend, splits);
   spoil(world, splits.train.inputs);
   world.step(schedule.at(1));
-  return { world, find: () => firstNotFinite(world.workers[0]!.memory, backend, splits, 0) };
+  const find = (): unknown => {
+    const search = searchNotFinite(world.workers[0]!.memory, backend, splits, 0);
+    for (;;) {
+      const { done, value } = search.next();
+      if (done === true) return value;
+    }
+  };
+  return { world, find };
 }
 
 describe('the first tensor that went bad', () => {
