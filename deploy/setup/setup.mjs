@@ -13,7 +13,7 @@ const nodeMinimum = [20, 19];
 const lockPollMs = 200;
 const lockWaitMaxMs = 10 * 60_000;
 const compiledEntries = ['index.ts', 'src', 'coordinator', 'worker', 'proto', 'deploy', 'bench'];
-const buildFiles = ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json'];
+const buildFiles = ['tsconfig.json', 'tsconfig.build.json', 'package-lock.json', 'deploy/setup/bundle.mjs'];
 
 class SetupError extends Error {}
 
@@ -135,6 +135,7 @@ function compileSources() {
   if (!existsSync(join(root, 'dist', 'index.js')))
     rmSync(join(root, 'dist', '.tsbuildinfo'), { force: true });
   runStep('compiling TypeScript', process.execPath, [compiler, '-p', 'tsconfig.build.json']);
+  runStep('joining modules', process.execPath, [join(root, 'deploy', 'setup', 'bundle.mjs')]);
   writeFileSync(stampPath, stamp);
 }
 
