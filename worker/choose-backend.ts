@@ -1,5 +1,6 @@
 // The kernels of this process and their fingerprint, as a hello tells them. (I/O: loads the addon or the wasm.)
 
+import { createHash } from 'node:crypto';
 import type { MessageOf } from '../proto/messages.ts';
 import { protocolVersion } from '../proto/version.ts';
 import type { Backend, BackendName } from '../src/kernels/backend.ts';
@@ -18,9 +19,9 @@ export interface ChosenBackend {
 }
 
 /** Throws LOCKSTEP_BACKEND_UNAVAILABLE. */
-export async function chooseBackend(name: BackendName | undefined): Promise<ChosenBackend> {
+export function chooseBackend(name: BackendName | undefined): ChosenBackend {
   const { backend, notice } = selectBackend(name);
-  const { fingerprint, kernels } = await numericsFingerprint(backend);
+  const { fingerprint, kernels } = numericsFingerprint(backend, () => createHash('sha256'));
   return {
     backend,
     name: backend.name,

@@ -61,7 +61,7 @@ function announced(
 export async function joinRun(options: JoinOptions): Promise<JoinResult> {
   const { token, threads, listen, insecure, tls, signal, onNotice } = options;
   const door: Door = { url: new URL(options.joinUrl), token, tls };
-  const backend = await chooseBackend(options.backend);
+  const backend = chooseBackend(options.backend);
   if (backend.notice !== null) onNotice(backend.notice);
   const checksum = backend.backend.bytes?.checksum;
   const listener = await PeerListener.open({ ...listen, token, insecure, tls, checksum });
@@ -106,7 +106,7 @@ export async function runInProcess(options: {
   readonly onNotice: (message: string) => void;
 }): Promise<JoinResult> {
   const { link, threads, dataset, onNotice } = options;
-  const backend = await chooseBackend(options.backend);
+  const backend = chooseBackend(options.backend);
   if (backend.notice !== null) onNotice(backend.notice);
   const workerId = 'local';
   const hello = helloOf(backend, { workerId, threads, peerHost: '', peerPort: 0 });

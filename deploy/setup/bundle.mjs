@@ -28,7 +28,11 @@ const files = [];
 for (const names of bundles) {
   const input = Object.fromEntries(names.map((name) => [name, join(dist, `${name}.js`)]));
   const bundle = await rolldown({ input, platform: 'node', external, logLevel: 'warn' });
-  const { output } = await bundle.generate({ format: 'esm', chunkFileNames: 'joined/[name]-[hash].js' });
+  const { output } = await bundle.generate({
+    format: 'esm',
+    comments: false,
+    chunkFileNames: 'joined/[name]-[hash].js',
+  });
   await bundle.close();
   for (const { fileName, code, moduleIds } of output) {
     for (const [name, directory] of moduleIds.flatMap(packageOf)) joined.set(name, directory);

@@ -12,7 +12,8 @@ const epochsDefault = 5;
  * @throws LockstepError LOCKSTEP_CONFIG_INVALID, one line naming path and remedy
  */
 export function parseConfig(json: unknown, source: string): RunConfig {
-  const result = configSchema.safeParse(json);
+  // A schema that is used once is not worth compiling.
+  const result = configSchema.safeParse(json, { jitless: true });
   if (!result.success) {
     throw new LockstepError(
       'LOCKSTEP_CONFIG_INVALID',
