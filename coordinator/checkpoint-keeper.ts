@@ -16,11 +16,18 @@ interface Snapshot {
   readonly assembler: PieceAssembler;
 }
 
+export interface KeeperHandlers {
+  /** A snapshot is complete, and will be written. */
+  whole(step: number): void;
+  written(path: string, step: number): void;
+}
+
 export class CheckpointKeeper {
   readonly #plan: RunPlan;
   readonly #from: Checkpoint | null;
-  readonly #onWritten: (path: string, step: number) => void;
-  #measured: { readonly step: number; readonly metrics: Metrics } | null = null;
+  readonly #on: KeeperHandlers;
+  /** By step: a step that is taken again is not evaluated again. */
+  readonly #measured = new Map<number, Metrics>();
   /** Whole, but the evaluation of its step is not. */
   #held: Snapshot | null = null;
   #fingerprint = '';
@@ -33,10 +40,10 @@ export class CheckpointKeeper {
   readonly #inUse: number[] = [];
   #newestPath: string | null = null;
 
-  constructor(plan: RunPlan, from: Checkpoint | null, onWritten: (path: string, step: number) => void) {
+  constructor(plan: RunPlan, from: Checkpoint | null, on: KeeperHandlers) {
     this.#plan = plan;
     this.#from = from;
-    this.#onWritten = onWritten;
+    this.#on = on;
   }
 
   set fingerprint(value: string) {
@@ -49,7 +56,7 @@ export class CheckpointKeeper {
 
   /** What an evaluation said: it goes with the checkpoint of the same step, which waits for it. */
   measured(step: number, metrics: Metrics): Promise<void> {
-    this.#measured = { step, metrics };
+    this.#measured.set(step, metrics);
     const held = this.#held;
     if (held?.step !== step) return Promise.resolve();
     this.#held = null;
@@ -100,7 +107,7 @@ export class CheckpointKeeper {
     snapshot.assembler.take(piece.section, piece.offset, piece.bytes);
     if (!snapshot.assembler.isComplete) return Promise.resolve();
     this.#incoming = null;
-    if (this.#plan.facts.cadence.evaluateAfter(snapshot.step) && this.#measured?.step !== snapshot.step) {
+    if (this.#plan.facts.cadence.evaluateAfter(snapshot.step) && !this.#measured.has(snapshot.step)) {
       this.#held = snapshot;
       return Promise.resolve();
     }
@@ -108,6 +115,9 @@ export class CheckpointKeeper {
   }
 
   #enqueue(snapshot: Snapshot): Promise<void> {
+    // Written later than a newer one it would take its place.
+    if (this.#held !== null && this.#held.step < snapshot.step) this.#held = null;
+    this.#on.whole(snapshot.step);
     if (this.#next === null) this.#writing = this.#writing.then(() => this.#writeNext());
     this.#next = snapshot;
     return this.#writing;
@@ -145,13 +155,13 @@ export class CheckpointKeeper {
         parameters: ofKind('parameters')[0] ?? [],
         statistics: ofKind('statistics')[0] ?? [],
         slots: ofKind('slot'),
-        metrics: this.#measured?.step === step ? this.#measured.metrics : {},
+        metrics: this.#measured.get(step) ?? {},
         previousSha256: null,
       },
       { keep: config.checkpoint.keep, best: config.checkpoint.best, inUse: this.#inUse },
     );
     this.#newestPath = path;
     this.#paths.set(step, path);
-    this.#onWritten(path, step);
+    this.#on.written(path, step);
   }
 }

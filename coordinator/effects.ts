@@ -21,6 +21,8 @@ export type CoordinatorEvent =
   | { readonly is: 'misconduct'; readonly connection: ConnectionId; readonly what: string }
   | { readonly is: 'stop' }
   | { readonly is: 'timer'; readonly timer: Timer }
+  /** A snapshot is whole, and on its way to the disk; then it is there. */
+  | { readonly is: 'snapshotWhole'; readonly step: number }
   | { readonly is: 'checkpointed'; readonly step: number }
   /** Something outside of the machine went wrong: a checkpoint could not be written, a process did not start. */
   | { readonly is: 'failed'; readonly code: ErrorCode; readonly message: string };

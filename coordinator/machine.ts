@@ -2,18 +2,18 @@
 // Every change (a join, a leave, a loss, a suspicion) is one mechanism: a new generation, in which all members give up the
 // step in flight, whoever is behind heals from one who is not, and the step is computed again. Bulk data is the shell's.
 
-import { type ErrorCode, errorCodes } from '../src/errors.ts';
+import type { ErrorCode } from '../src/errors.ts';
 import { refusalOf } from './admission.ts';
 import { Blame } from './blame.ts';
 import { departureOf, mustHandOver } from './departure.ts';
 import type { CoordinatorEffect, CoordinatorEvent, FromWorker, Timer, ToWorker } from './effects.ts';
 import { Gathering, gatherAgainMs } from './gathering.ts';
-import { alignmentOf, formation } from './membership.ts';
+import { alignmentIfKnown, formation } from './membership.ts';
 import { Progress } from './progress.ts';
-import { weightsDifference } from './results.ts';
+import { endingOf } from './results.ts';
 import { Roster } from './roster.ts';
 import { suspicionMs } from './suspicion.ts';
-import { sendAlignment, sendFailure, sendTo } from './tell.ts';
+import { knownCode, sendAlignment, sendFailure, sendRefusal, sendTo } from './tell.ts';
 import type { Hello, RunFacts, Worker } from './worker-record.ts';
 
 type Phase = 'gathering' | 'aligning' | 'running' | 'paused' | 'over';
@@ -24,6 +24,8 @@ export class CoordinatorMachine {
   #phase: Phase = 'gathering';
   #generation: number;
   #members: Worker[] = [];
+  /** The members were told where they go on. */
+  #isAligned = true;
   #stopRequested = false;
   readonly #progress: Progress;
   readonly #blame: Blame;
@@ -63,9 +65,12 @@ export class CoordinatorMachine {
         return this.#stop();
       case 'timer':
         return this.#timer(event.timer);
+      case 'snapshotWhole':
+        this.#progress.snapshotWhole(event.step);
+        return [];
       case 'checkpointed':
         this.#progress.checkpointed(event.step);
-        return [];
+        return this.#phase === 'running' ? this.#finishIfAll() : this.#alignIfAll();
       case 'failed':
         return this.#becomeFailed(event.code, event.message);
       default:
@@ -89,7 +94,7 @@ export class CoordinatorMachine {
       case 'leave':
         return this.#leave(worker);
       case 'goodbye':
-        return this.#lost(worker, `left: ${message.reason}`);
+        return this.#gone([worker], `left: ${message.reason}`);
       case 'failure':
         return this.#workerFailed(worker, message);
       case 'ready':
@@ -148,10 +153,7 @@ export class CoordinatorMachine {
     if (refusal !== null) return this.#refuse(worker, refusal.code, refusal.message);
     const twin = this.#roster.called(hello.workerId);
     // Its old connection broke one way, or is about to be told so: the newer one counts.
-    const dropped: CoordinatorEffect[] =
-      twin === undefined
-        ? []
-        : [{ do: 'close', connection: twin.connection }, ...this.#lost(twin, 'it came anew')];
+    const dropped = twin === undefined ? [] : this.#leftOut([twin], 'it came anew');
     worker.hello = hello;
     worker.memberOf = hello.generation;
     return [...dropped, { do: 'welcome', connection: worker.connection, workerId: hello.workerId }];
@@ -163,14 +165,10 @@ export class CoordinatorMachine {
     worker.hasData = true;
     if (this.#phase === 'gathering') return this.#gather();
     const { workerId } = worker.hello!;
-    return this.#phase !== 'paused' && this.#members.length >= this.#facts.shards
-      ? [
-          {
-            do: 'notice',
-            message: `worker ${workerId} is a spare: all ${this.#facts.shards} shards have theirs`,
-          },
-        ]
-      : this.#reform(`worker ${workerId} joined`);
+    const { shards } = this.#facts;
+    const isSpare = this.#phase !== 'paused' && this.#members.length >= shards;
+    if (!isSpare) return this.#reform(`worker ${workerId} joined`);
+    return [{ do: 'notice', message: `worker ${workerId} is a spare: all ${shards} shards have theirs` }];
   }
 
   /** Goes on, or waits: for all before a first step, for the members before, and not for long, when taken up again. */
@@ -207,6 +205,7 @@ export class CoordinatorMachine {
 
   #becomeAligning(members: Worker[], reason: string): CoordinatorEffect[] {
     this.#phase = 'aligning';
+    this.#isAligned = false;
     this.#generation += 1;
     this.#members = members;
     this.#progress.formed(members.length);
@@ -223,9 +222,13 @@ export class CoordinatorMachine {
     // A second copy must not align, and heal, a second time.
     if (this.#phase !== 'aligning' || worker.standing !== undefined) return [];
     worker.standing = has;
-    if (this.#members.some(({ standing }) => standing === undefined)) return [];
-    const standings = this.#members.map(({ standing }, rank) => ({ rank, step: standing! }));
-    const alignment = alignmentOf(standings, this.#progress.checkpointStep);
+    return this.#alignIfAll();
+  }
+
+  #alignIfAll(): CoordinatorEffect[] {
+    const alignment = this.#isAligned ? null : alignmentIfKnown(this.#members, this.#progress);
+    if (this.#phase !== 'aligning' || alignment === null) return [];
+    this.#isAligned = true;
     const { step, reason } = alignment;
     const verify = this.#blame.verifies(step + 1, this.#generation);
     const more = { ...this.#progress.owedAfter(step), verify };
@@ -280,16 +283,23 @@ export class CoordinatorMachine {
 
   #finished(worker: Worker, message: Extract<FromWorker, { type: 'finished' }>): CoordinatorEffect[] {
     worker.finished = message;
-    if (!this.#members.every(({ finished }) => finished !== null)) return [];
-    const difference = weightsDifference(this.#members);
-    if (difference !== null) return this.#becomeFailed('LOCKSTEP_WEIGHTS_DIFFER', difference);
-    if (!this.#stopRequested && message.step < this.#facts.endStep) {
-      // The last worker left, and has handed its state over as a checkpoint.
-      const effects = this.#release(worker);
-      return [...effects, ...this.#reform('the last worker left')];
+    return this.#finishIfAll();
+  }
+
+  #finishIfAll(): CoordinatorEffect[] {
+    const endStep = this.#stopRequested ? 0 : this.#facts.endStep;
+    const ending = endingOf(this.#members, endStep, this.#progress);
+    switch (ending.is) {
+      case 'notYet':
+        return [];
+      case 'different':
+        return this.#becomeFailed('LOCKSTEP_WEIGHTS_DIFFER', ending.how);
+      case 'handedOver':
+        return [...this.#release(this.#members[0]!), ...this.#reform('the last worker left')];
+      case 'end':
+        this.#phase = 'over';
+        return [{ do: 'end', step: ending.step, weightsSha256: ending.weightsSha256 }];
     }
-    this.#phase = 'over';
-    return [{ do: 'end', step: message.step, weightsSha256: message.weightsSha256 }];
   }
 
   #stop(): CoordinatorEffect[] {
@@ -383,11 +393,7 @@ export class CoordinatorMachine {
     const worker = this.#roster.at(connection);
     if (worker === undefined) return [];
     const isBad = misconduct === true && worker.hello !== null;
-    return isBad ? this.#misconduct([worker], why) : this.#lost(worker, why);
-  }
-
-  #lost(worker: Worker, why: string): CoordinatorEffect[] {
-    return this.#gone([worker], why);
+    return isBad ? this.#misconduct([worker], why) : this.#gone([worker], why);
   }
 
   /** The run goes on without them. */
@@ -408,9 +414,7 @@ export class CoordinatorMachine {
   /** What a worker cannot do ends the run where it is the model's or the last worker's trouble; else it is left out.
       That it is the model's, two must say: one alone may compute wrongly. */
   #workerFailed(worker: Worker, message: Extract<FromWorker, { type: 'failure' }>): CoordinatorEffect[] {
-    const code = Object.hasOwn(errorCodes, message.code)
-      ? (message.code as ErrorCode)
-      : 'LOCKSTEP_WORKER_FAILED';
+    const code = knownCode(message.code);
     const { step, phase } = message;
     const isMember = this.#members.includes(worker);
     const { workerId } = worker.hello!;
@@ -427,11 +431,7 @@ export class CoordinatorMachine {
 
   #refuse(worker: Worker, code: ErrorCode, message: string): CoordinatorEffect[] {
     this.#roster.remove(worker);
-    return [
-      { do: 'send', connection: worker.connection, message: { type: 'refused', code, message } },
-      { do: 'close', connection: worker.connection },
-      { do: 'notice', message: `refused a worker at ${worker.address}: ${message}` },
-    ];
+    return sendRefusal(worker, code, message);
   }
 
   /** Everybody who is here ends with the same error. */

@@ -3,6 +3,7 @@
 import type { MessageOf } from '../proto/messages.ts';
 import { shardBoundaries } from '../src/numerics/tree.ts';
 import type { CoordinatorEffect } from './effects.ts';
+import type { Progress } from './progress.ts';
 import type { RunFacts, Worker } from './worker-record.ts';
 
 /** The members as they are told of each other: shards contiguous, as even as can be. */
@@ -81,4 +82,17 @@ export function alignmentOf(standings: readonly Standing[], checkpointStep: numb
     reason:
       checkpointStep === null ? 'all start from the seed' : `all go on from the checkpoint of step ${step}`,
   };
+}
+
+/** Null until all have told their standing, and while something newer than what they have is on its way to the disk. */
+export function alignmentIfKnown(
+  members: readonly Worker[],
+  progress: Pick<Progress, 'checkpointStep' | 'writesNewerThan'>,
+): Alignment | null {
+  const standings = members.flatMap(({ standing }, rank) =>
+    standing === undefined ? [] : [{ rank, step: standing }],
+  );
+  if (standings.length < members.length) return null;
+  if (progress.writesNewerThan(Math.max(...standings.map(({ step }) => step ?? 0)))) return null;
+  return alignmentOf(standings, progress.checkpointStep);
 }

@@ -11,6 +11,8 @@ export type Judged<T> = { readonly problem: string } | { readonly news: T | null
 export class Progress {
   readonly #facts: RunFacts;
   #checkpointStep: number | null;
+  /** Of the newest snapshot that is whole: on disk, or on its way there. */
+  #wholeStep = 0;
   #reported: number;
   #evaluated: number;
   #results: MemberResults;
@@ -31,6 +33,20 @@ export class Progress {
   /** A generation of so many members begins. */
   formed(members: number): void {
     this.#results = new MemberResults(this.#facts, members);
+  }
+
+  snapshotWhole(step: number): void {
+    this.#wholeStep = Math.max(step, this.#wholeStep);
+  }
+
+  /** Something newer than `step`, and than all that is on disk, is on its way there: nobody goes on behind it. */
+  writesNewerThan(step: number): boolean {
+    return this.#wholeStep > Math.max(step, this.#checkpointStep ?? 0);
+  }
+
+  /** It is not lost when all workers go. */
+  isOnDisk(step: number): boolean {
+    return (this.#checkpointStep ?? 0) >= step;
   }
 
   checkpointed(step: number): void {

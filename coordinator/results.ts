@@ -40,6 +40,28 @@ export class MemberResults {
   }
 }
 
+/** What it means that members have come to the end of their steps. */
+export type Ending =
+  | { readonly is: 'notYet' }
+  | { readonly is: 'different'; readonly how: string }
+  /** The last worker leaves, and the state that it handed over is a checkpoint on disk. */
+  | { readonly is: 'handedOver' }
+  | { readonly is: 'end'; readonly step: number; readonly weightsSha256: string };
+
+/** `endStep`: from there on it is the end of the run, not of a worker's part in it. */
+export function endingOf(
+  members: readonly Worker[],
+  endStep: number,
+  progress: { isOnDisk(step: number): boolean },
+): Ending {
+  if (members.some(({ finished }) => finished === null)) return { is: 'notYet' };
+  const how = weightsDifference(members);
+  if (how !== null) return { is: 'different', how };
+  const { step, weightsSha256 } = members[0]!.finished!;
+  if (step >= endStep) return { is: 'end', step, weightsSha256 };
+  return { is: progress.isOnDisk(step) ? 'handedOver' : 'notYet' };
+}
+
 /** One line where members that have all finished have not the same weights, else null. */
 export function weightsDifference(members: readonly Worker[]): string | null {
   const [first, ...others] = members.map(({ finished, hello }) => ({ ...finished!, name: hello!.workerId }));

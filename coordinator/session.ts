@@ -69,9 +69,12 @@ export class CoordinatorSession {
       evaluateAfter: (step) => step > 0 && cadence.evaluateAfter(step),
       checkpointAfter: (step) => step > 0 && (step === plan.endStep || cadence.checkpointAfter(step)),
     });
-    this.#keeper = new CheckpointKeeper(plan, from, (path, step) => {
-      this.#handle({ is: 'checkpointed', step });
-      options.onEvent({ event: 'checkpoint', step, path });
+    this.#keeper = new CheckpointKeeper(plan, from, {
+      whole: (step) => this.#handle({ is: 'snapshotWhole', step }),
+      written: (path, step) => {
+        this.#handle({ is: 'checkpointed', step });
+        options.onEvent({ event: 'checkpoint', step, path });
+      },
     });
     // The caller awaits the result when everything is set up; until then nobody does.
     this.#result.promise.catch(() => undefined);

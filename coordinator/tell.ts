@@ -1,6 +1,6 @@
 // What is told to several workers at once, as effects. Pure; to whom and when is the machine's.
 
-import type { ErrorCode } from '../src/errors.ts';
+import { type ErrorCode, errorCodes } from '../src/errors.ts';
 import type { CoordinatorEffect, ToWorker } from './effects.ts';
 import type { Alignment } from './membership.ts';
 import type { Worker } from './worker-record.ts';
@@ -42,4 +42,19 @@ export function sendFailure(
 ): CoordinatorEffect[] {
   const text = message.slice(0, 2_000);
   return sendTo(workers, { type: 'failure', code, message: text, step: 0, phase: 'coordinator', ...at });
+}
+
+/** It is not let in; its connection ends. */
+export function sendRefusal(worker: Worker, code: ErrorCode, message: string): CoordinatorEffect[] {
+  const { connection, address } = worker;
+  return [
+    ...sendTo([worker], { type: 'refused', code, message }),
+    { do: 'close', connection },
+    { do: 'notice', message: `refused a worker at ${address}: ${message}` },
+  ];
+}
+
+/** The code that a worker names, where there is such a code. */
+export function knownCode(named: string): ErrorCode {
+  return Object.hasOwn(errorCodes, named) ? (named as ErrorCode) : 'LOCKSTEP_WORKER_FAILED';
 }

@@ -34,6 +34,7 @@ export class CoordinatorProcess {
     disk.inUse = [];
     simulation.observers.restarted(newest);
     this.#keeper = new Keeper(simulation, this.host, disk, {
+      whole: (step) => this.#handle({ is: 'snapshotWhole', step }),
       written: (step) => this.#handle({ is: 'checkpointed', step }),
       failed: () => this.#broke('LOCKSTEP_FILE_SYSTEM', 'a checkpoint cannot be written'),
     });

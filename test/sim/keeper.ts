@@ -14,13 +14,19 @@ interface Snapshot {
   readonly assembler: PieceAssembler;
 }
 
+interface KeeperHandlers {
+  whole(step: number): void;
+  written(step: number): void;
+  failed(): void;
+}
+
 export class Keeper {
   readonly #simulation: Simulation;
   readonly #host: Host;
   readonly #disk: Disk;
-  readonly #onWritten: (step: number) => void;
-  readonly #onFailed: () => void;
-  #measured: { readonly step: number; readonly loss: number } | null = null;
+  readonly #on: KeeperHandlers;
+  /** By step. */
+  readonly #losses = new Map<number, number>();
   #incoming: Snapshot | null = null;
   /** Whole, but its evaluation is not. */
   #held: Snapshot | null = null;
@@ -28,17 +34,11 @@ export class Keeper {
   #isWriting = false;
   #settling: (() => void)[] = [];
 
-  constructor(
-    simulation: Simulation,
-    host: Host,
-    disk: Disk,
-    on: { readonly written: (step: number) => void; readonly failed: () => void },
-  ) {
+  constructor(simulation: Simulation, host: Host, disk: Disk, on: KeeperHandlers) {
     this.#simulation = simulation;
     this.#host = host;
     this.#disk = disk;
-    this.#onWritten = on.written;
-    this.#onFailed = on.failed;
+    this.#on = on;
   }
 
   forget(): void {
@@ -46,7 +46,7 @@ export class Keeper {
   }
 
   measured(step: number, loss: number): void {
-    this.#measured = { step, loss };
+    this.#losses.set(step, loss);
     const held = this.#held;
     if (held?.step !== step) return;
     this.#held = null;
@@ -69,12 +69,14 @@ export class Keeper {
     snapshot.assembler.take(piece.section, piece.offset, piece.bytes);
     if (!snapshot.assembler.isComplete) return;
     this.#incoming = null;
-    if (this.#simulation.evaluateAfter(snapshot.step) && this.#measured?.step !== snapshot.step)
+    if (this.#simulation.evaluateAfter(snapshot.step) && !this.#losses.has(snapshot.step))
       this.#held = snapshot;
     else this.#enqueue(snapshot);
   }
 
   #enqueue(snapshot: Snapshot): void {
+    if (this.#held !== null && this.#held.step < snapshot.step) this.#held = null;
+    this.#on.whole(snapshot.step);
     this.#next = snapshot;
     if (!this.#isWriting) this.#writeNext();
   }
@@ -90,14 +92,14 @@ export class Keeper {
   #write({ step, bytes }: Snapshot): void {
     const { observers, random, broken } = this.#simulation;
     const state = new Float32Array(bytes.slice().buffer);
-    const loss = this.#measured?.step === step ? this.#measured.loss : Number.NaN;
+    const loss = this.#losses.get(step) ?? Number.NaN;
     observers.checkpointWritten(step, state);
     const left = [...this.#disk.writing(step, state, loss)];
     if (broken === 'acknowledgesBeforeWriting') this.#written(step);
     const access = (): void => {
       if (this.#disk.fails('checkpoint')) {
         this.#isWriting = false;
-        this.#onFailed();
+        this.#on.failed();
         return;
       }
       const act = left.shift();
@@ -114,6 +116,6 @@ export class Keeper {
 
   #written(step: number): void {
     if (!this.#disk.isDamaged(step)) this.#simulation.observers.checkpointAcknowledged(step);
-    this.#onWritten(step);
+    this.#on.written(step);
   }
 }

@@ -29,8 +29,8 @@ interface Membership {
   startStep: number | null;
 }
 
-/** Connections that wait at a worker for a generation that it has not heard of: a few for each other worker. */
-const arrivalsMax = 24;
+/** Connections that wait at a worker for generations that it has not heard of: one of each other worker in each of some. */
+const arrivalsMax = 60;
 /** Swaps of one other worker that came before the own part: it cannot begin the next without that. */
 const earlySwapsMax = 1;
 /** Messages in one direction of a connection: a few steps' worth. */

@@ -162,10 +162,22 @@ describe('changes', () => {
     say(2, { type: 'leave' });
     align(3, [1], 2);
     expect(sent(say(1, { type: 'leave' }))).toEqual(['stop to 1']);
-    machine.handle({ is: 'checkpointed', step: 4 });
-    const effects = say(1, { type: 'finished', generation: 2, step: 4, weightsSha256: sha });
-    expect(sent(effects)).toEqual(['released to 1', 'notice']);
+    machine.handle({ is: 'snapshotWhole', step: 4 });
+    expect(say(1, { type: 'finished', generation: 2, step: 4, weightsSha256: sha })).toEqual([]);
+    expect(sent(machine.handle({ is: 'checkpointed', step: 4 }))).toEqual(['released to 1', 'notice']);
     expect(machine.phase).toBe('paused');
+  });
+
+  it('do not go on behind a snapshot that is on its way to the disk, only to lose it there', () => {
+    machine.handle({ is: 'snapshotWhole', step: 4 });
+    machine.handle({ is: 'closed', connection: 1, why: 'broke' });
+    expect(standing(2, 3, 2)).toEqual([]);
+    expect(alignment(machine.handle({ is: 'checkpointed', step: 4 }))).toMatchObject({
+      step: 4,
+      origin: 'checkpoint',
+      behind: [0],
+    });
+    expect(machine.handle({ is: 'checkpointed', step: 4 })).toEqual([]);
   });
 
   it('pause the run with too few, which goes on by itself', () => {
