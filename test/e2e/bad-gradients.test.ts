@@ -110,7 +110,7 @@ it.each(cases)('%s: named, kept out, computed elsewhere', async (_what, spoiling
   });
   const args = ['--join', coordinator.url, '--threads', '1'];
   const honest = [1, 2].map(() => lockstep(['worker', ...args], { cwd, env }));
-  const hostile = await hostileWorker(args, { cwd, env }, spoiling);
+  const hostile = await hostileWorker(coordinator.url, { cwd, env }, spoiling);
   const outcome = await coordinator.ended;
   expect(hostile.stderr).toMatch(/^error: worker \S+ is kept out of this run: worker \S+ got from it /m);
   expect(hostile.stderr).toMatch(told);

@@ -17,11 +17,14 @@ export interface Spoiling {
   readonly spoil: string;
 }
 
-/** A module that Node.js loads ahead of the worker. */
-function preload({ step, type, spoil }: Spoiling): string {
-  const connection = pathToFileURL(join(repositoryRoot, 'dist/proto/transport/connection.js')).href;
-  const source = `
-    import { Connection } from ${JSON.stringify(connection)};
+/** What runs in place of the command line: the same worker, from the modules that tsc wrote, one of them spoiled. */
+function programOf(joinUrl: string, { step, type, spoil }: Spoiling): string {
+  const module = (file: string): string =>
+    JSON.stringify(pathToFileURL(join(repositoryRoot, 'dist', file)).href);
+  return `
+    import { Connection } from ${module('proto/transport/connection.js')};
+    import { Token } from ${module('proto/transport/token.js')};
+    import { joinRun } from ${module('worker/run.js')};
     const sendTensor = Connection.prototype.sendTensor;
     Connection.prototype.sendTensor = function (head, parts, onLeft) {
       if (head.type !== ${JSON.stringify(type)} || head.step < ${step}) return sendTensor.call(this, head, parts, onLeft);
@@ -33,16 +36,19 @@ function preload({ step, type, spoil }: Spoiling): string {
       ((head, data, floats, send) => { ${spoil} })(head, data, floats, send);
       onLeft?.();
       return true;
-    };`;
-  return `data:text/javascript,${encodeURIComponent(source)}`;
+    };
+    const never = { onStop: () => undefined };
+    const options = { waitMs: 0, threads: 1, backend: undefined, listen: { host: '127.0.0.1', port: 0 }, insecure: false };
+    try {
+      const token = Token.read({ environment: process.env });
+      await joinRun({ ...options, joinUrl: ${JSON.stringify(joinUrl)}, token, signal: never, onNotice: console.error });
+    } catch (error) {
+      console.error('error: ' + error.message);
+      process.exitCode = error.exitCode;
+    }`;
 }
 
-export function hostileWorker(
-  args: readonly string[],
-  settings: RunSettings,
-  spoiling: Spoiling,
-): Promise<Outcome> {
-  const entry = join(repositoryRoot, 'dist', 'deploy', 'cli', 'main.js');
-  const command = [process.execPath, '--import', preload(spoiling), entry] as const;
-  return lockstep(['worker', ...args], { ...settings, command });
+export function hostileWorker(joinUrl: string, settings: RunSettings, spoiling: Spoiling): Promise<Outcome> {
+  const command = [process.execPath, '--input-type=module', '-e', programOf(joinUrl, spoiling)] as const;
+  return lockstep([], { ...settings, command });
 }
