@@ -3,6 +3,7 @@
 
 import type { MessageOf } from '../proto/messages.ts';
 import { PieceAssembler } from '../proto/transport/bulk.ts';
+import { stepsThatStay } from '../src/checkpoint/retention.ts';
 import type { Checkpoint, NamedTensor } from '../src/checkpoint/state.ts';
 import { readCheckpoint, writeCheckpoint } from '../src/checkpoint/store.ts';
 import type { Metrics } from '../src/engine/events.ts';
@@ -32,8 +33,8 @@ export class CheckpointKeeper {
   #held: Snapshot | null = null;
   #fingerprint = '';
   #incoming: Snapshot | null = null;
-  /** Waits for the write in flight; a newer one takes its place. */
-  #next: Snapshot | null = null;
+  /** Wait for the write in flight: the newest, and before it the best where that is to be kept. */
+  #waiting: readonly Snapshot[] = [];
   #writing: Promise<void> = Promise.resolve();
   readonly #paths = new Map<number, string>();
   /** A step for each read in flight: a write that ends meanwhile must not clear it away. */
@@ -114,19 +115,25 @@ export class CheckpointKeeper {
     return this.#enqueue(snapshot);
   }
 
+  /** Where the disk is slower than the snapshots come, some are left out: never the newest, nor the best of them. */
   #enqueue(snapshot: Snapshot): Promise<void> {
     // Written later than a newer one it would take its place.
     if (this.#held !== null && this.#held.step < snapshot.step) this.#held = null;
     this.#on.whole(snapshot.step);
-    if (this.#next === null) this.#writing = this.#writing.then(() => this.#writeNext());
-    this.#next = snapshot;
+    const { best } = this.#plan.config.checkpoint;
+    const waiting = [...this.#waiting.filter(({ step }) => step !== snapshot.step), snapshot];
+    waiting.sort((a, b) => a.step - b.step);
+    const judged = waiting.map(({ step }) => ({ step, metrics: this.#measured.get(step) ?? {} }));
+    const stay = stepsThatStay(judged, waiting.at(-1)!.step, { keep: 1, best });
+    this.#waiting = waiting.filter(({ step }) => stay.has(step));
+    this.#writing = this.#writing.then(() => this.#writeNext());
     return this.#writing;
   }
 
   async #writeNext(): Promise<void> {
-    const next = this.#next;
-    this.#next = null;
-    if (next !== null) await this.#write(next);
+    const [next, ...others] = this.#waiting;
+    this.#waiting = others;
+    if (next !== undefined) await this.#write(next);
   }
 
   #begin(step: number): void {

@@ -138,8 +138,20 @@ export class CoordinatorSession {
   /** Something threw that must not: the run ends, the workers are told. */
   #broke(thrown: unknown): void {
     const error = asLockstepError(thrown);
-    if (this.#machine.phase === 'over') this.#result.reject(error);
+    if (this.#machine.phase === 'over') void this.#brokeAtTheEnd(error);
     else this.fail(error.code, error.message);
+  }
+
+  /** The machine has had its say, but the last checkpoint could not be written: the workers wait for `done`. */
+  async #brokeAtTheEnd(error: LockstepError): Promise<void> {
+    const at = { generation: this.#generation, step: 0, phase: 'coordinator' };
+    await this.#closeAll({
+      type: 'failure',
+      code: error.code,
+      message: error.message.slice(0, 2_000),
+      ...at,
+    });
+    this.#result.reject(error);
   }
 
   /** Background work of one connection: what goes wrong in it ends the run, never silently. */
@@ -309,10 +321,10 @@ export class CoordinatorSession {
   }
 
   /** Ends every connection in order; resolves when all have ended, which a link does within limits.closeTimeoutMs. */
-  #closeAll(last: MessageOf<'done'> | null): Promise<void> {
+  #closeAll(last: MessageOf<'done' | 'failure'> | null): Promise<void> {
     for (const link of this.#links.values()) {
       if (last !== null) link.send(last);
-      link.close(last === null ? closeCodes.failure : closeCodes.done);
+      link.close(last?.type === 'done' ? closeCodes.done : closeCodes.failure);
     }
     if (this.#links.size === 0) this.#allClosed.resolve();
     return this.#allClosed.promise;

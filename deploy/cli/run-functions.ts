@@ -48,11 +48,10 @@ async function trainHere(
     session.fail(code, message);
     throw error;
   });
-  ended.catch(() => undefined);
-  // A run that failed has its error: a worker that cannot come to its end must not keep it back.
-  const result = await session.result;
-  await ended;
-  return result;
+  const [result, worked] = await Promise.allSettled([session.result, ended]);
+  if (result.status === 'rejected') throw result.reason;
+  if (worked.status === 'rejected') throw worked.reason;
+  return result.value;
 }
 
 async function trainWithProcesses(options: TrainOptions, session: CoordinatorSession): Promise<RunResult> {

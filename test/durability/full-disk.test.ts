@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync, writeFileSync }
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { newestCheckpoint } from '../../src/checkpoint/store.ts';
-import { lockstep, type Outcome, temporaryDirectory } from '../e2e/command-line.ts';
+import { freePort, lockstep, type Outcome, temporaryDirectory } from '../e2e/command-line.ts';
 
 const directory = temporaryDirectory();
 const disk = join(directory.path, 'disk');
@@ -79,6 +79,22 @@ describe.skipIf(why !== null)(`a full disk${why === null ? '' : ` (skipped: ${wh
     rmSync(filler);
     const goneOn = await train(out, workers, ['--resume', '--stop-after', '3']);
     expect(goneOn.exitCode, goneOn.stderr).toBe(0);
+    rmSync(out, { recursive: true });
+  });
+
+  it('workers of another process are told when the last checkpoint does not fit', async () => {
+    const out = join(disk, 'told');
+    const port = await freePort();
+    const settings = { cwd: directory.path, env: { LOCKSTEP_TOKEN: 'c0ffee00'.repeat(8) } };
+    expect((await train(out, 0, ['--stop-after', '2'])).exitCode).toBe(0);
+    fillUp(300 * kibibyte);
+    const listen = ['--listen', `127.0.0.1:${port}`, '--out', out, '--resume'];
+    const [coordinator, worker] = await Promise.all([
+      lockstep(['coordinator', 'net.json', ...listen], settings),
+      lockstep(['worker', '--join', `ws://127.0.0.1:${port}`, '--threads', '1'], settings),
+    ]);
+    expectOneLine(coordinator, new RegExp(`${out}/checkpoints/step-\\d+\\.safetensors`));
+    expectOneLine(worker, new RegExp(`${out}/checkpoints/step-\\d+\\.safetensors`));
     rmSync(out, { recursive: true });
   });
 

@@ -1,11 +1,10 @@
 // Workers that are started while no coordinator is there: they wait for it, for a while, and say so once.
 
 import { writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { deferred } from '../../src/platform/deferred.ts';
-import { doneEvent, lockstep, type Outcome, temporaryDirectory } from './command-line.ts';
+import { doneEvent, freePort, lockstep, type Outcome, temporaryDirectory } from './command-line.ts';
 
 const directory = temporaryDirectory();
 const cwd = directory.path;
@@ -21,17 +20,6 @@ const config = {
 };
 beforeAll(() => writeFileSync(join(cwd, 'small.json'), JSON.stringify(config)));
 afterAll(() => directory.remove());
-
-/** A port at which nobody listens. */
-function freePort(): Promise<number> {
-  const server = createServer();
-  return new Promise((resolve) => {
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
-}
 
 const waits = /^cannot reach 127\.0\.0\.1:\d+ \(ECONNREFUSED\): .* It is waited for, for up to \d+ seconds$/m;
 
