@@ -1,11 +1,12 @@
-// What a coordinator must not forget: the run's id, the newest generation, who is kept out; each line fsynced before anybody hears of it
-// (I/O). A lock beside it keeps a second coordinator of this machine out while the first lives.
+// What a coordinator must not forget: the run's id, the newest generation, who is kept out; each line fsynced before anybody
+// hears of it (I/O). A lock (lock.ts) keeps a second coordinator out.
 
 import { randomUUID } from 'node:crypto';
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { cannotBe } from '../src/checkpoint/durable-file.ts';
 import { LockstepError } from '../src/errors.ts';
+import { takeLock } from './lock.ts';
 
 const journalName = 'journal.ndjson';
 const lockName = 'coordinator.lock';
@@ -46,10 +47,12 @@ export class Journal {
   /** Takes the run's directory; goes on from what is there. Throws LOCKSTEP_RUN_IN_USE or LOCKSTEP_FILE_SYSTEM. */
   static open(directory: string): Journal {
     const path = join(directory, journalName);
-    let lock: string | null = null;
+    const lock = join(directory, lockName);
+    let isOurs = false;
     try {
       mkdirSync(directory, { recursive: true });
-      lock = takeLock(join(directory, lockName));
+      takeLock(lock);
+      isOurs = true;
       const state = readState(path);
       const journal = new Journal(path, state, openSync(path, 'a', 0o600), lock);
       // A line after a torn one must not become a part of it.
@@ -58,7 +61,7 @@ export class Journal {
       syncDirectory(directory);
       return journal;
     } catch (error) {
-      if (lock !== null) rmSync(lock, { force: true });
+      if (isOurs) rmSync(lock, { force: true });
       if (error instanceof LockstepError) throw error;
       throw cannotBe('written', path, error);
     }
@@ -163,41 +166,6 @@ function parseLine(line: string): Line {
     return Object(JSON.parse(line));
   } catch {
     return {};
-  }
-}
-
-/** Names this process; a lock of a process that is gone is taken over. */
-function takeLock(path: string): string {
-  for (;;) {
-    let isOurs = false;
-    try {
-      const file = openSync(path, 'wx', 0o600);
-      isOurs = true;
-      writeWhole(file, `${process.pid}\n`);
-      closeSync(file);
-      return path;
-    } catch (error) {
-      if (isOurs) rmSync(path, { force: true });
-      if (isOurs || (error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    }
-    const pid = Number(readFileSync(path).toString('utf8'));
-    if (pid !== process.pid && isAlive(pid)) {
-      throw new LockstepError(
-        'LOCKSTEP_RUN_IN_USE',
-        `process ${pid} already coordinates this run (${path}); end it first, or train into another --out`,
-      );
-    }
-    rmSync(path, { force: true });
-  }
-}
-
-function isAlive(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid <= 0) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 
