@@ -31,7 +31,7 @@ for (const names of bundles) {
   const { output } = await bundle.generate({
     format: 'esm',
     comments: false,
-    chunkFileNames: 'joined/[name]-[hash].js',
+    chunkFileNames: 'joined/[name].js',
   });
   await bundle.close();
   for (const { fileName, code, moduleIds } of output) {
