@@ -31,8 +31,13 @@ export const limits = {
   peerFrameBytesMax: 17 * mebibyte,
   observerFrameBytesMax: 64 * kibibyte,
   adminFrameBytesMax: 64 * kibibyte,
-  /** Sockets that have not become WebSockets yet: all workers there can be may dial at one time. */
-  pendingSocketsMax: 1_024,
+  /** Sockets that have not become WebSockets yet: all workers there can be may dial at one time, and as many strangers. */
+  pendingSocketsMax: 2_048,
+  /** Refusals that one host is told without waiting, and then the time between two, in milliseconds. */
+  refusalsAtOnce: 100,
+  refusalIntervalMs: 10,
+  /** Hosts whose refusals are remembered. */
+  refusedHostsMax: 4_096,
   /** Of HTTP headers at the upgrade, in bytes. */
   headerBytesMax: 8 * kibibyte,
   // --- shape of a msgpack value

@@ -13,6 +13,7 @@ import type { End } from '../messages.ts';
 import type { Checksum } from '../seal.ts';
 import { protocolVersion, type Role, roleHeader, roles, versionHeader } from '../version.ts';
 import { Connection } from './connection.ts';
+import { Refusals } from './refusals.ts';
 import type { TlsIdentity } from './tls.ts';
 import { listenerTls } from './tls.ts';
 import type { Token } from './token.ts';
@@ -110,6 +111,8 @@ function answer(stream: Duplex, refusal: Refusal): void {
   stream.end(`${head.join('\r\n')}\r\n\r\n${refusal.text}`, () => stream.destroy());
 }
 
+const hostOf = ({ remoteAddress }: Socket): string => remoteAddress ?? '';
+
 const httpOptions = { maxHeaderSize: limits.headerBytesMax, headersTimeout: limits.upgradeTimeoutMs };
 const tlsOptions = { handshakeTimeout: limits.upgradeTimeoutMs, minVersion: 'TLSv1.2' } as const;
 
@@ -127,12 +130,14 @@ export async function listen<Local extends End>(options: ListenOptions<Local>): 
       'insecure',
       `listening on ${host} without TLS lets others read and write the run`,
     );
+  const refusals = new Refusals();
   const plain: RequestListener = (_request, response) => {
     response.writeHead(404, { connection: 'close' }).end();
   };
   const onRequest: RequestListener = (request, response) => {
     const isRefused = lacksCertificate(request, options as unknown as ListenOptions<End>);
-    (isRefused ? plain : (options.onRequest ?? plain))(request, response);
+    if (!isRefused && options.onRequest) options.onRequest(request, response);
+    else refusals.tell(hostOf(request.socket), () => plain(request, response));
   };
   const server: Server = tls
     ? createTlsServer({ ...httpOptions, ...tlsOptions, ...tls, ...certificates(tls.ca) }, onRequest)
@@ -156,11 +161,17 @@ export async function listen<Local extends End>(options: ListenOptions<Local>): 
     waiting.enter(stream);
     stream.on('close', () => open.delete(stream));
   });
+  server.on('clientError', (error: NodeJS.ErrnoException, stream) => {
+    // It went in the middle of its request: there is nobody to tell.
+    const isGone = ['ECONNRESET', 'HPE_INVALID_EOF_STATE'].includes(error.code ?? '') || !stream.writable;
+    if (isGone) stream.destroy();
+    else refusals.tell(hostOf(stream as Socket), () => answer(stream, { status: 400, text: 'not HTTP' }));
+  });
   server.on('upgrade', (request, stream, head) => {
     stream.on('error', () => stream.destroy());
     const verdict = judge(request, options as unknown as ListenOptions<End>);
     if (typeof verdict !== 'string') {
-      answer(stream, verdict);
+      refusals.tell(hostOf(stream as Socket), () => answer(stream, verdict));
       return;
     }
     sockets.get(verdict)!.handleUpgrade(request, stream, head, (socket) => {

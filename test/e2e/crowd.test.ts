@@ -1,10 +1,14 @@
 // A coordinator in a crowd: a thousand strangers, five hundred handshakes that drip, and a peer with the token that never
 // reads. It stays up, its memory stays bounded, and the honest run ends with the hash of a quiet one.
 
-import type { ChildProcess } from 'node:child_process';
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pass } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { limits } from '../../proto/limits.ts';
@@ -170,9 +174,117 @@ it.skipIf(!existsSync('/proc/self/status'))(
     expect(crowded.peak - before.resident).toBeLessThan(crowdBytesMax);
     expect((await workers).map(({ exitCode }) => exitCode)).toEqual([0, 0]);
     expect(doneEvent(outcome).weightsSha256).toBe(expected);
+    // It is cut off when it was silent for too long, if the run lasts as long.
     const ofMute = outcome.stdout.split('\n').filter((line) => line.includes('worker mute'));
-    expect(ofMute).toEqual([expect.stringMatching(/worker mute is gone: silent for \d/)]);
+    for (const line of ofMute) expect(line).toMatch(/worker mute is gone: silent for \d/);
     expect(outcome.stderr).not.toMatch(/^\s+at /m);
     expect(output().includes(token)).toBe(false);
   },
 );
+
+type Attack = 'crowd' | 'storm';
+
+/** A stretch of a run. Processor time in seconds. */
+interface Window {
+  readonly stepsPerSecond: number;
+  readonly seconds: number;
+  readonly coordinatorCpu: number;
+  readonly attackersCpu: number;
+  /** Connections of the attackers that came to their end. */
+  readonly ended: number;
+}
+
+const windowMs = 1_500;
+/** An attack has begun when it is measured. */
+const beginningMs = 500;
+const rounds = 2;
+/** Of one core, that the coordinator may take under attack: several times what it does. */
+const coordinatorShareMax = 0.5;
+
+function cpuSecondsOf(pid: number): number {
+  const [, fields] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ');
+  const [user, system] = fields!.split(' ').slice(11, 13).map(Number);
+  return (user! + system!) / 100;
+}
+
+const middle = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1]!;
+
+it.skipIf(!existsSync('/proc/self/stat'))('a run under attack goes on at its pace', async () => {
+  const long = { ...config, batch: 250, epochs: 10_000 };
+  writeFileSync(join(cwd, 'long.json'), JSON.stringify(long));
+  const onSpawn = (child: ChildProcess): void => void children.push(child);
+  const coordinator = await startCoordinatorProcess(['long.json', '--workers', '2', '--out', 'attacked'], {
+    cwd,
+    env,
+    onSpawn,
+  });
+  const { child, port, ended, output } = coordinator;
+  const steps = (): number => Number(/.*"event":"step","step":(\d+)/s.exec(output().slice(-8_000))?.[1] ?? 0);
+  const workers = Promise.all([startWorker(port), startWorker(port)]);
+  const attackers = fork(fileURLToPath(new URL('attackers.mjs', import.meta.url)), [String(port)]);
+  onSpawn(attackers);
+  await once(attackers, 'message');
+  while (steps() === 0) await once(child.stdout!, 'data');
+
+  const measure = async (attack: Attack | null): Promise<Window> => {
+    if (attack !== null) {
+      attackers.send(attack);
+      await pass(beginningMs);
+    }
+    const before = { steps: steps(), cpu: cpuSecondsOf(child.pid!), ms: performance.now() };
+    await pass(windowMs);
+    const seconds = (performance.now() - before.ms) / 1000;
+    const stepsPerSecond = (steps() - before.steps) / seconds;
+    const coordinatorCpu = cpuSecondsOf(child.pid!) - before.cpu;
+    if (attack === null) return { stepsPerSecond, seconds, coordinatorCpu, attackersCpu: 0, ended: 0 };
+    attackers.send('stop');
+    const [told] = (await once(attackers, 'message')) as [{ ended: number; cpuSeconds: number }];
+    const share = seconds / (seconds + beginningMs / 1000);
+    return {
+      stepsPerSecond,
+      seconds,
+      coordinatorCpu,
+      attackersCpu: told.cpuSeconds * share,
+      ended: told.ended,
+    };
+  };
+
+  const quiet: Window[] = [await measure(null)];
+  const under: Record<Attack, Window[]> = { crowd: [], storm: [] };
+  for (let round = 0; round < rounds; round += 1) {
+    for (const attack of ['crowd', 'storm'] as const) {
+      under[attack].push(await measure(attack));
+      quiet.push(await measure(null));
+    }
+  }
+  child.kill('SIGINT');
+  const outcome = await ended;
+  await workers;
+
+  const pace = middle(quiet.map(({ stepsPerSecond }) => stepsPerSecond));
+  const share = (windows: readonly Window[], of: (window: Window) => number): number =>
+    middle(windows.map((window) => of(window) / window.seconds));
+  const cores = availableParallelism();
+  console.info(
+    `quiet: ${pace.toFixed(1)} steps/s, coordinator ${percent(share(quiet, (w) => w.coordinatorCpu))} of a core`,
+  );
+  for (const [attack, windows] of Object.entries(under)) {
+    const ratio = middle(windows.map(({ stepsPerSecond }) => stepsPerSecond)) / pace;
+    const taken = share(windows, (w) => w.attackersCpu);
+    const served = share(windows, (w) => w.coordinatorCpu);
+    console.info(
+      `${attack}: ${percent(ratio)} of the quiet pace; attackers ${percent(taken)} of a core, without which ` +
+        `${percent(ratio / (1 - taken / cores))}; coordinator ${percent(served)}; ` +
+        `${middle(windows.map((w) => w.ended))} connections ended`,
+    );
+    expect(served).toBeLessThan(coordinatorShareMax);
+    expect(ratio).toBeGreaterThan(0);
+  }
+  expect(doneEvent(outcome).stopped).toBe(true);
+  // One membership, and not a line for any stranger.
+  expect(outcome.stdout.match(/"event":"membership"/g)).toHaveLength(1);
+  expect(outcome.stderr.split('\n').length).toBeLessThan(20);
+  expect(output().includes(token)).toBe(false);
+});
+
+const percent = (part: number): string => `${(100 * part).toFixed(1)} %`;
