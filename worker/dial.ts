@@ -20,8 +20,8 @@ export interface Door {
 /** For how long a worker goes on, or waits, without the coordinator it had, in milliseconds. */
 export const coordinatorAwayMs = 600_000;
 
-/** Between two attempts, in milliseconds. */
-const redialMs = { first: 50, most: 250 } as const;
+/** Between two attempts, in milliseconds: short at first, for a coordinator that is started again at once. */
+const redialMs = { first: 50, most: 250, growth: 1.2 } as const;
 
 /**
  * The first connection of a worker, for which it asks again for `waitMs`; `onWait` is told once, why.
@@ -66,7 +66,7 @@ async function dialUntil(
   ending: AbortSignal,
   isWorthWaiting: (error: LockstepError) => boolean,
 ): Promise<Link<'worker'>> {
-  for (let waitMs: number = redialMs.first; ; waitMs = Math.min(redialMs.most, waitMs * 2)) {
+  for (let waitMs: number = redialMs.first; ; waitMs = Math.min(redialMs.most, waitMs * redialMs.growth)) {
     try {
       return await dial(door, ending);
     } catch (thrown) {

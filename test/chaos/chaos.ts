@@ -24,10 +24,14 @@ export interface ChaosOutcome {
   readonly workerKills: number;
   readonly coordinatorKills: number;
   readonly workerStops: number;
+  /** From a SIGKILL of a worker to the membership without it. */
+  readonly noticesMs: readonly number[];
   /** From a SIGKILL of a worker to the first step of the membership after it. */
   readonly recoveriesMs: readonly number[];
   /** From the start of a coordinator in place of another to the first step it told. */
   readonly restartsMs: readonly number[];
+  /** Between two steps with a change of membership in between, or a coordinator's absence: all of it. */
+  readonly standstillMs: number;
   readonly logs: string;
 }
 
@@ -50,17 +54,41 @@ export async function chaos(options: ClusterOptions, timetable: Timetable): Prom
       done: ended.event as ChaosOutcome['done'],
       wallMs: ended.atMs - begun.atMs,
       ...tormentor.counts,
+      noticesMs: tormentor.workerKillsMs.flatMap((atMs) => noticeMs(cluster.told, atMs)),
       recoveriesMs: tormentor.workerKillsMs.flatMap((atMs) => recoveryMs(cluster.told, atMs)),
       restartsMs: tormentor.restartsMs.flatMap((atMs) => {
         const step = cluster.told.find((told) => told.atMs > atMs && isStep(told));
         return step === undefined ? [] : [step.atMs - atMs];
       }),
+      standstillMs: standstillMs(cluster.told),
       logs: cluster.logs,
     };
   } finally {
     tormentor.end();
     await cluster.end();
   }
+}
+
+/** Nothing where it was no member, or was left out for something else. */
+function noticeMs(told: readonly Told[], killedMs: number): number[] {
+  const formed = told.find(
+    ({ event, atMs }) => atMs > killedMs && event.event === 'membership' && / is gone: /.test(event.reason),
+  );
+  return formed === undefined || formed.atMs - killedMs > 1_000 ? [] : [formed.atMs - killedMs];
+}
+
+function standstillMs(told: readonly Told[]): number {
+  let sum = 0;
+  let stepMs: number | null = null;
+  let changed = false;
+  for (const { event, atMs } of told) {
+    if (event.event === 'membership' || event.event === 'listening') changed = true;
+    if (event.event !== 'step') continue;
+    if (changed && stepMs !== null) sum += atMs - stepMs;
+    stepMs = atMs;
+    changed = false;
+  }
+  return sum;
 }
 
 /** Nothing where the kill made no difference: the run was over, or the worker had not joined. */
@@ -133,7 +161,7 @@ class Tormentor {
     victim?.child.kill('SIGKILL');
     this.workerKillsMs.push(performance.now());
     cluster.workers = cluster.workers.filter((worker) => worker !== victim);
-    // A worker that came while no coordinator was there has given up: the number is made up for.
+    // Those that ended for another reason are made up for.
     while (cluster.workers.length < cluster.wanted) cluster.startWorker();
   }
 

@@ -43,6 +43,9 @@ export interface Place {
   readonly more?: readonly string[];
 }
 
+/** Of every cluster; in no log. */
+export const token = 'c0ffee00'.repeat(8);
+
 export const isAlive = ({ child }: Process): boolean => child.exitCode === null && child.signalCode === null;
 
 export class Cluster {
@@ -51,7 +54,6 @@ export class Cluster {
   workers: Process[] = [];
   coordinator: Process | null = null;
   readonly #options: ClusterOptions;
-  readonly #token = 'c0ffee00'.repeat(8);
   readonly #watchers = new Set<(told: Told) => void>();
   #port = 0;
   #over = false;
@@ -157,7 +159,7 @@ export class Cluster {
     const [program, ...line] = [...inside, process.execPath, entry, ...args];
     const child = spawn(program!, line, {
       cwd: this.#options.cwd,
-      env: { ...cleanEnvironment(), LOCKSTEP_TOKEN: this.#token },
+      env: { ...cleanEnvironment(), LOCKSTEP_TOKEN: token },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     const ended = new Promise<number | null>((resolve) => child.once('close', (code) => resolve(code)));
