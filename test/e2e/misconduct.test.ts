@@ -49,9 +49,9 @@ afterEach(() => {
 });
 afterAll(() => directory.remove());
 
-function startCoordinator(): Promise<CoordinatorProcess> {
-  runs += 1;
-  return startCoordinatorProcess(['misconduct.json', '--workers', '2', '--out', `run-${runs}`], {
+function startCoordinator(...more: readonly string[]): Promise<CoordinatorProcess> {
+  runs += more.length === 0 ? 1 : 0;
+  return startCoordinatorProcess(['misconduct.json', '--workers', '2', '--out', `run-${runs}`, ...more], {
     cwd,
     env,
     onSpawn: (child) => children.push(child),
@@ -84,21 +84,17 @@ const evaluation = (generation: number): MessageOf<'evaluation'> => ({
   sums: new Uint8Array(64),
 });
 
-it.each<[string, (generation: number) => MessageFrom<'worker'>, RegExp]>([
-  [
-    'a message that is not of the table',
-    () => ({ type: 'ready', generation: -1 }),
-    /worker rogue is gone: it sent what it must not: message ready: generation must be a whole number/,
-  ],
-  ["another's shards", evaluation, /worker rogue is gone: it sent an evaluation of other shards/],
-])('%s: named, left out and kept out', async (_what, wrong, told) => {
-  const { port, ended } = await startCoordinator();
-  const { closed } = await hostile(port, (message, connection) => {
-    if (message.type === 'welcome') connection.send({ type: 'ready', generation: 0 });
-    if (message.type === 'membership') connection.send(wrong(message.generation));
-  });
-  const honest = lockstep(['worker', '--join', `ws://127.0.0.1:${port}`, '--threads', '1'], { cwd, env });
-  await closed;
+const piece = (generation: number): MessageOf<'statePiece'> => ({
+  type: 'statePiece',
+  generation,
+  step: 10,
+  section: 'nothing',
+  offset: 0,
+  total: 4,
+  bytes: new Uint8Array(4),
+});
+
+async function expectRefused(port: number): Promise<void> {
   const refused = new Promise<FromCoordinator>((resolve, reject) => {
     hostile(port, resolve).catch(reject);
   });
@@ -107,8 +103,44 @@ it.each<[string, (generation: number) => MessageFrom<'worker'>, RegExp]>([
     code: 'LOCKSTEP_PROTOCOL',
     message: expect.stringMatching(/^worker rogue is kept out of this run: it sent /),
   });
+}
+
+it.each<[string, (generation: number) => MessageFrom<'worker'>, RegExp]>([
+  [
+    'a message that is not of the table',
+    () => ({ type: 'ready', generation: -1 }),
+    /worker rogue is gone: it sent what it must not: message ready: generation must be a whole number/,
+  ],
+  ["another's shards", evaluation, /worker rogue is gone: it sent an evaluation of other shards/],
+  [
+    'a piece of no snapshot',
+    piece,
+    /worker rogue is gone: it sent a wrong snapshot: a piece of nothing at byte 0/,
+  ],
+])('%s: named, left out and kept out', async (_what, wrong, told) => {
+  const { port, ended } = await startCoordinator();
+  const { closed } = await hostile(port, (message, connection) => {
+    if (message.type === 'welcome') connection.send({ type: 'ready', generation: 0 });
+    if (message.type === 'membership') connection.send(wrong(message.generation));
+  });
+  const honest = lockstep(['worker', '--join', `ws://127.0.0.1:${port}`, '--threads', '1'], { cwd, env });
+  await closed;
+  await expectRefused(port);
   const outcome = await ended;
   expect((await honest).exitCode).toBe(0);
   expect(outcome.stdout.split('\n').filter((line) => told.test(line)).length).toBeGreaterThan(0);
   expect(doneEvent(outcome).weightsSha256).toBe(expected);
+});
+
+it('is kept out by the next coordinator as well', async () => {
+  const first = await startCoordinator();
+  const { closed } = await hostile(first.port, (message, connection) => {
+    if (message.type === 'welcome') connection.send({ type: 'ready', generation: -1 });
+  });
+  await closed;
+  await expectRefused(first.port);
+  first.child.kill('SIGKILL');
+  await first.ended;
+  const second = await startCoordinator('--resume');
+  await expectRefused(second.port);
 });
