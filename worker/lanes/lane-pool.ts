@@ -38,7 +38,7 @@ export class LanePool {
   /** Makes the arena and attaches the threads. Throws LOCKSTEP_OUT_OF_MEMORY, LOCKSTEP_BACKEND_UNAVAILABLE or
       LOCKSTEP_WORKER_FAILED. */
   static async create({ compiled, threads, splits }: LanePoolOptions): Promise<LanePool> {
-    const memory = new EngineMemory(compiled, threads.backend.createArena(compiled.arenaSize));
+    const memory = new EngineMemory(compiled, threads.createArena(compiled));
     const pool = new LanePool(memory, threads);
     await pool.#allOf(() => threads.attach(compiled, memory.arena, splits));
     return pool;

@@ -6,6 +6,7 @@ import type { ProgramEvent, Segment } from '../../src/engine/contract.ts';
 import { abortLanes, Lane } from '../../src/engine/lane.ts';
 import { assert, LockstepError } from '../../src/errors.ts';
 import type { Backend, LaneRunner } from '../../src/kernels/backend.ts';
+import { collectGarbage } from './collect.ts';
 import { loadBackend } from './load-backend.ts';
 import { controlWords, type LaneReport, type LaneSetup, type LaneTask, type Phase } from './messages.ts';
 
@@ -55,6 +56,7 @@ function perform(task: LaneTask): number {
 function attach(task: Attachment): void {
   lanes.clear();
   attachment = task;
+  if (task.collect) collectGarbage();
   awaitAll(task.whenAll);
   laneOf(task.lane);
 }

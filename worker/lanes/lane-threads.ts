@@ -11,14 +11,12 @@ import type { Splits } from '../../src/engine/lane.ts';
 import { assert, LockstepError } from '../../src/errors.ts';
 import type { Arena, Backend } from '../../src/kernels/backend.ts';
 import { packageRoot } from '../../src/platform/package-root.ts';
+import { collectGarbage } from './collect.ts';
 import { controlWords, type LaneReport, type LaneSetup, type LaneTask } from './messages.ts';
 
 const threadFile = 'dist/worker/lanes/lane-thread.js';
 
-/**
- * Threads that have let go of arenas of this many bytes are replaced: a thread frees a shared arena when its garbage is
- * collected, and for want of garbage of its own that may be never.
- */
+/** When arenas of this many bytes were let go, the main thread and all others collect their garbage. */
 const arenaBytesLetGoMax = 256 * 1024 * 1024;
 
 /** Threads that run or wait end well within this, in milliseconds. */
@@ -30,7 +28,6 @@ interface Threads {
   readonly pool: Piscina<LaneTask, LaneReport>;
   readonly control: Int32Array;
   attachments: number;
-  arenaBytes: number;
 }
 
 export class LaneThreads {
@@ -38,6 +35,9 @@ export class LaneThreads {
   readonly lanes: number;
   readonly #ending = new Set<Promise<void>>();
   #threads: Threads | null = null;
+  /** Since garbage was collected. */
+  #arenaBytes = 0;
+  #collectInThreads = false;
 
   constructor(backend: Backend, lanes: number) {
     this.backend = backend;
@@ -55,19 +55,32 @@ export class LaneThreads {
     return this.#threads.control;
   }
 
+  /** A new arena, in place of the one before, which nobody may hold any more. Throws LOCKSTEP_OUT_OF_MEMORY. */
+  createArena(compiled: CompiledModel): Arena {
+    const bytes = compiled.arenaSize * Float32Array.BYTES_PER_ELEMENT;
+    if (this.#arenaBytes + bytes > arenaBytesLetGoMax && this.#arenaBytes > 0) {
+      collectGarbage();
+      this.#collectInThreads = true;
+      this.#arenaBytes = 0;
+    }
+    this.#arenaBytes += bytes;
+    return this.backend.createArena(compiled.arenaSize);
+  }
+
   /** Gives every thread the program in place of the one before. */
   async attach(compiled: CompiledModel, arena: Arena, splits: Splits): Promise<LaneReport[]> {
     assert(compiled.assignment.lanes === this.lanes, 'a worker has as many lanes in every membership');
-    if (this.#threads !== null && this.#threads.arenaBytes > arenaBytesLetGoMax) this.drop();
     this.start();
     const threads = this.#threads!;
     threads.attachments += 1;
-    threads.arenaBytes += arena.ints.byteLength;
+    const collect = this.#collectInThreads;
+    this.#collectInThreads = false;
     return this.run({
       kind: 'attach',
       program: laneProgram(compiled),
       arena: arena.handle,
       splits: { train: only(splits.train), test: only(splits.test) },
+      collect,
       whenAll: threads.attachments * this.lanes,
     });
   }
@@ -117,7 +130,7 @@ export class LaneThreads {
       idleTimeout: Infinity,
       workerData,
     });
-    return { pool, control: new Int32Array(control), attachments: 0, arenaBytes: 0 };
+    return { pool, control: new Int32Array(control), attachments: 0 };
   }
 }
 

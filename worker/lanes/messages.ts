@@ -32,6 +32,8 @@ export type LaneTask =
       readonly program: LaneProgram;
       readonly arena: ArenaHandle;
       readonly splits: Splits;
+      /** Collect garbage first. */
+      readonly collect: boolean;
       /** Of `controlWords.attaching` when every thread has a task: a thread that takes two would leave another without. */
       readonly whenAll: number;
     }

@@ -207,6 +207,23 @@ describe('a pool', () => {
     expect(await pool.runAlone(0, 1)).toBe(1);
   });
 
+  it('frees the arenas of those before: many together are more than ever are there', async () => {
+    const mebibyte = 2 ** 20;
+    const arenas = 24;
+    const compiled = { ...compile(mlp, 1), arenaSize: 8 * mebibyte };
+    const threads = startThreads(referenceBackend(32), 1);
+    const before = process.memoryUsage().rss;
+    let most = 0;
+    for (let i = 0; i < arenas; i += 1) {
+      const pool = await LanePool.create({ compiled, threads, splits });
+      pool.memory.arena.ints.fill(1);
+      pool.close();
+      most = Math.max(most, process.memoryUsage().rss - before);
+    }
+    expect(arenas * compiled.arenaSize * 4).toBe(768 * mebibyte);
+    expect(most).toBeLessThan(512 * mebibyte);
+  });
+
   it('says at its start that a backend cannot be had', async () => {
     const compiled = compile(mlp, 2);
     const backend = { ...referenceBackend(32), name: 'native' as const, variant: 'sparc' };
