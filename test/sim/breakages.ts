@@ -30,6 +30,8 @@ export type Breakage =
   | 'swapsAhead'
   /** A worker dials each of the others many times. */
   | 'dialsTooOften'
+  /** Whoever gets a wrong message says that it came from another. */
+  | 'blamesAnother'
   /** A worker that was released stays. */
   | 'ignoresRelease'
   /** The coordinator does not hear that members are ready. */

@@ -115,6 +115,8 @@ export class Host {
   readonly clock: Clock;
   /** Its computing takes this many times as long. */
   slowness = 1;
+  /** It was slowed, stopped or set to another time, or its lanes stuck. */
+  wasHurt = false;
   /** How often it woke and read first what had come. */
   wakesThatHear = 0;
   #alive = true;
@@ -122,6 +124,7 @@ export class Host {
   #stoppedMs = 0;
   #aheadMs = 0;
   #lanesStick = false;
+  #stickForEver = false;
   readonly #timers = new Set<Timer>();
   readonly #waiting: (() => void)[] = [];
   readonly #computed: (() => void)[] = [];
@@ -130,6 +133,10 @@ export class Host {
   constructor(name: string, clock: Clock) {
     this.name = name;
     this.clock = clock;
+  }
+
+  get lanesStick(): boolean {
+    return this.#lanesStick;
   }
 
   get isAlive(): boolean {
@@ -174,17 +181,21 @@ export class Host {
   }
 
   /** No lane comes back from what it does; all else goes on. */
-  stickLanes(): void {
+  stickLanes(forEver = false): void {
+    this.wasHurt = true;
     this.#lanesStick = true;
+    this.#stickForEver ||= forEver;
   }
 
   freeLanes(): void {
+    if (this.#stickForEver) return;
     this.#lanesStick = false;
     for (const act of this.#computed.splice(0)) this.run(act);
   }
 
   /** The clock says later, or earlier (`ms` below zero), all at once. */
   jump(ms: number): void {
+    this.wasHurt = true;
     this.#aheadMs += ms;
     if (!this.#stopped) this.#armAll();
   }
@@ -194,6 +205,7 @@ export class Host {
   }
 
   stop(): void {
+    this.wasHurt = true;
     if (!this.#stopped) this.#stoppedMs = this.clock.nowMs;
     this.#stopped = true;
   }

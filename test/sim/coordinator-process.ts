@@ -114,6 +114,11 @@ export class CoordinatorProcess {
   #journal(line: Extract<CoordinatorEffect, { do: 'journal' | 'quarantine' }>): boolean {
     const { observers, random, broken } = this.simulation;
     const fails = this.#disk.fails('journal');
+    if (line.do === 'quarantine')
+      observers.blamed(
+        this.simulation.hasLied(line.workerId),
+        `${line.workerId} is kept out of the run: ${line.what}`,
+      );
     if (!fails && line.do === 'journal') observers.journalled(line.generation);
     if (broken !== 'forgetsGenerations' && (!fails || random.chance(0.5))) this.#disk.append(line);
     if (fails) this.#broke('LOCKSTEP_FILE_SYSTEM', 'the journal cannot be written');
@@ -125,7 +130,9 @@ export class CoordinatorProcess {
     this.simulation.trace('coordinator', 'breaks', { code, message });
     if (this.#machine.phase !== 'over') this.#handle({ is: 'failed', code, message });
     else {
-      this.host.kill();
+      const at = { generation: this.#disk.generation, step: 0, phase: 'coordinator' };
+      for (const link of this.#links.values()) link.send({ type: 'failure', code, message, ...at });
+      this.#over();
       this.simulation.runFailed(code, message);
     }
   }

@@ -25,6 +25,8 @@ export class Disk {
   /** How long one access takes, in milliseconds. */
   slownessMs = 1;
   readonly keep: number;
+  /** A checkpoint is being written: what it replaces may be about to go. */
+  isWriting = false;
   /** A step for each read in flight of the living coordinator. */
   inUse: number[] = [];
   readonly #data = new Map<number, Float32Array>();
@@ -104,7 +106,7 @@ export class Disk {
   /** Some bit of the newest checkpoint is wrong from now on; only where there is an older one. False where there is none. */
   damage(random: Random): boolean {
     const [step, older] = this.good;
-    if (step === undefined || older === undefined) return false;
+    if (step === undefined || older === undefined || this.isWriting) return false;
     this.#damaged.add(step);
     if (random.chance(0.5)) {
       this.#sidecars.set(step, { ...this.#sidecars.get(step)!, isDamaged: true });

@@ -2,6 +2,7 @@
 // a kind, so that rare combinations are not drowned.
 
 import type { Host, Random } from './clock.ts';
+import { Liar, lies } from './lies.ts';
 import type { Simulation } from './simulation.ts';
 
 /** Relative weight of each kind of fault; `crashHere`: the chance of a crash between any two effects; `duplicates`: of a copy. */
@@ -12,6 +13,7 @@ export interface FaultRates {
   readonly stopCoordinator: number;
   readonly slowWorker: number;
   readonly stickLanes: number;
+  readonly lie: number;
   /** A laptop that sleeps: all its timers are late, and come first when it wakes. */
   readonly suspend: number;
   readonly clockJump: number;
@@ -42,6 +44,7 @@ export function ratesOf(random: Random): FaultRates {
     stopCoordinator: weight(0.2),
     slowWorker: weight(),
     stickLanes: weight(),
+    lie: weight(0.3),
     suspend: weight(0.4),
     clockJump: weight(0.4),
     slowDisk: weight(),
@@ -74,6 +77,8 @@ export class Faults {
   count = 0;
   /** A disk fault was made. */
   hurtDisk = false;
+  /** Some were made late. */
+  hurtLanes = false;
 
   /** `rates` null: nothing goes wrong. */
   constructor(simulation: Simulation, rates: FaultRates | null) {
@@ -134,6 +139,7 @@ export class Faults {
     this.count += 1;
     this.#simulation.trace('fault', kind, {});
     this.hurtDisk ||= diskFaults.includes(kind);
+    this.hurtLanes ||= laneFaults.includes(kind);
     strikes[kind](this.#simulation, (ms, undo) =>
       this.#simulation.clock.after(ms, () => {
         if (!this.#over) undo();
@@ -143,6 +149,8 @@ export class Faults {
 }
 
 const diskFaults: readonly Kind[] = ['failCheckpoint', 'failJournal', 'damageCheckpoint'];
+
+const laneFaults: readonly Kind[] = ['stickLanes', 'slowWorker', 'stopWorker', 'suspend', 'clockJump'];
 
 /** Any process, often the coordinator. */
 function anyHost({ random, living, coordinator }: Simulation): Host | null {
@@ -181,6 +189,7 @@ const strikes: { readonly [K in Kind]: (simulation: Simulation, later: Later) =>
   slowWorker: ({ living, random }, later) => {
     if (living.length === 0) return;
     const { host } = random.pick(living);
+    host.wasHurt = true;
     host.slowness = random.magnitude(2, 100);
     later(random.magnitude(100, 3_000), () => {
       host.slowness = 1;
@@ -189,8 +198,12 @@ const strikes: { readonly [K in Kind]: (simulation: Simulation, later: Later) =>
   stickLanes: ({ living, random }, later) => {
     if (living.length === 0) return;
     const { host } = random.pick(living);
-    host.stickLanes();
+    // Some never come back, whatever else is healed.
+    host.stickLanes(random.chance(0.3));
     later(random.magnitude(50, 8_000), () => host.freeLanes());
+  },
+  lie: ({ living, random }) => {
+    if (living.length > 0) random.pick(living).liar ??= new Liar(random.pick(lies), random);
   },
   suspend: (simulation, later) => {
     const { random } = simulation;

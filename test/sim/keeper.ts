@@ -3,6 +3,7 @@
 
 import type { MessageOf } from '../../proto/messages.ts';
 import { PieceAssembler } from '../../proto/transport/bulk.ts';
+import { stepsThatStay } from '../../src/checkpoint/retention.ts';
 import type { Host } from './clock.ts';
 import type { Disk } from './disk.ts';
 import { stateBytes } from './serial.ts';
@@ -13,6 +14,9 @@ interface Snapshot {
   readonly bytes: Uint8Array;
   readonly assembler: PieceAssembler;
 }
+
+const metricsOf = (loss: number | undefined): { readonly loss?: number } =>
+  loss === undefined ? {} : { loss };
 
 interface KeeperHandlers {
   whole(step: number): void;
@@ -30,8 +34,8 @@ export class Keeper {
   #incoming: Snapshot | null = null;
   /** Whole, but its evaluation is not. */
   #held: Snapshot | null = null;
-  #next: Snapshot | null = null;
-  #isWriting = false;
+  /** Wait for the write in flight: the newest, and before it the best. */
+  #waiting: readonly Snapshot[] = [];
   #settling: (() => void)[] = [];
 
   constructor(simulation: Simulation, host: Host, disk: Disk, on: KeeperHandlers) {
@@ -39,6 +43,7 @@ export class Keeper {
     this.#host = host;
     this.#disk = disk;
     this.#on = on;
+    disk.isWriting = false;
   }
 
   forget(): void {
@@ -55,7 +60,7 @@ export class Keeper {
 
   /** `done` when everything that arrived whole is on disk; at once after a failure. */
   settled(done: () => void): void {
-    if (this.#isWriting) this.#settling.push(done);
+    if (this.#disk.isWriting) this.#settling.push(done);
     else done();
   }
 
@@ -77,15 +82,19 @@ export class Keeper {
   #enqueue(snapshot: Snapshot): void {
     if (this.#held !== null && this.#held.step < snapshot.step) this.#held = null;
     this.#on.whole(snapshot.step);
-    this.#next = snapshot;
-    if (!this.#isWriting) this.#writeNext();
+    const waiting = [...this.#waiting.filter(({ step }) => step !== snapshot.step), snapshot];
+    waiting.sort((a, b) => a.step - b.step);
+    const judged = waiting.map(({ step }) => ({ step, metrics: metricsOf(this.#losses.get(step)) }));
+    const stay = stepsThatStay(judged, waiting.at(-1)!.step, { keep: 1, best: 'loss' });
+    this.#waiting = waiting.filter(({ step }) => stay.has(step));
+    if (!this.#disk.isWriting) this.#writeNext();
   }
 
   #writeNext(): void {
-    const next = this.#next;
-    this.#next = null;
-    this.#isWriting = next !== null;
-    if (next !== null) this.#write(next);
+    const [next, ...others] = this.#waiting;
+    this.#waiting = others;
+    this.#disk.isWriting = next !== undefined;
+    if (next !== undefined) this.#write(next);
     else for (const done of this.#settling.splice(0)) done();
   }
 
@@ -98,7 +107,7 @@ export class Keeper {
     if (broken === 'acknowledgesBeforeWriting') this.#written(step);
     const access = (): void => {
       if (this.#disk.fails('checkpoint')) {
-        this.#isWriting = false;
+        this.#disk.isWriting = false;
         this.#on.failed();
         return;
       }

@@ -5,6 +5,7 @@ import { ProtocolError } from '../../proto/error.ts';
 import { limits } from '../../proto/limits.ts';
 import type { MessageFrom, MessageOf } from '../../proto/messages.ts';
 import { PieceAssembler } from '../../proto/transport/bulk.ts';
+import type { Accusation } from '../../worker/step/accusation.ts';
 import { initialState } from './arithmetic.ts';
 import type { End } from './network.ts';
 import { pieces, stateBytes } from './serial.ts';
@@ -20,6 +21,8 @@ export interface MemberOptions {
   readonly send: (message: MessageFrom<'worker'>) => void;
   readonly snapshot: (step: number, state: Float32Array, last: boolean) => void;
   readonly onPeerLost: (rank: number, why: string) => void;
+  readonly onAccused: (step: number, accusation: Accusation) => void;
+  readonly onLanesStuck: (step: number) => void;
   readonly onFormed: () => void;
   readonly onMeshFailed: (ranks: readonly number[], why: string) => void;
   readonly onFinished: (step: number, state: Float32Array) => void;
@@ -47,7 +50,8 @@ export class SimMember {
 
   form(): void {
     const { worker, membership } = this.#options;
-    worker.host.compute(worker.simulation.random.between(2, 40), () => {
+    // On the main thread: lanes that stick are met when they compute.
+    worker.host.after(worker.simulation.random.between(2, 40) * worker.host.slowness, () => {
       this.#engineStands = true;
       this.#goOn();
     });
@@ -140,7 +144,13 @@ export class SimMember {
       startStep: align.step,
       owed: { evaluate: align.evaluate, snapshot: align.snapshot },
       state,
-      sendToPeer: (rank, message) => this.#mesh.get(rank)!.send(message),
+      sendToPeer: (rank, message) => {
+        for (const said of worker.liar?.says(message) ?? [message]) this.#mesh.get(rank)!.send(said);
+      },
+      verifyStep: align.verify ? align.step + 1 : null,
+      onAccused: this.#options.onAccused,
+      onPeerOverdue: this.#options.onPeerLost,
+      onLanesStuck: this.#options.onLanesStuck,
       send,
       snapshot: (step, last) => {
         if (membership.rank === 0) snapshot(step, state, last);
@@ -243,7 +253,15 @@ export class SimMember {
     this.#open.delete(end);
     if (kind === 'local') return;
     this.#meshFails([rank], why);
-    if (!this.#ended) this.#options.onPeerLost(rank, why);
+    if (this.#ended) return;
+    const { onAccused, onPeerLost } = this.#options;
+    if (kind !== 'protocol') onPeerLost(rank, why);
+    else {
+      const { worker, membership } = this.#options;
+      const blamesAnother = worker.simulation.broken === 'blamesAnother';
+      const ranks = [blamesAnother ? (rank + 1) % membership.members.length : rank];
+      onAccused(this.#steps?.step ?? 0, { ranks, what: `a wrong message: ${why}` });
+    }
   }
 
   #peerSaid(from: number, message: PeerMessage): void {
@@ -254,10 +272,10 @@ export class SimMember {
       else this.#steps?.receive(from, message);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      worker.simulation.observers.expect(
-        false,
-        `${worker.host.name} refuses what an honest rank ${from} says: ${error.message}`,
-      );
+      const { simulation, host } = worker;
+      const said = `${host.name} refuses what rank ${from} says: ${error.message}`;
+      simulation.observers.blamed(simulation.hasLied(membership.members[from]!.workerId), said);
+      this.#mesh.get(from)!.refuse(error.message);
     }
   }
 }

@@ -224,6 +224,13 @@ export class Observers {
       this.expect(this.#committed.size === step, `each of the ${step} steps was taken`);
   }
 
+  // --- blame
+
+  /** Only for what it did, or what was done to it: nobody else is refused, kept out or said to be stuck. */
+  blamed(isDue: boolean, what: string): void {
+    this.expect(isDue, `nobody is blamed without a cause: ${what}`);
+  }
+
   // --- queues
 
   arrivalsWait(worker: string, count: number): void {

@@ -3,6 +3,7 @@
 
 import type { MessageOf } from '../../proto/messages.ts';
 import type { ErrorCode } from '../../src/errors.ts';
+import { leaseLimits } from '../../worker/step/lease.ts';
 import { type Sampler, samplerOf, type Task } from './arithmetic.ts';
 import type { Breakage } from './breakages.ts';
 import { Clock, type Host, Random } from './clock.ts';
@@ -15,6 +16,8 @@ import { WorkerProcess } from './worker-process.ts';
 
 /** After the last fault: silences, refusals and back-offs pass (limits.ts), then the steps that are left are taken. */
 const livenessMs = 150_000;
+/** Lanes that stick before any step was measured are waited for as long as a lease can be, here one after another. */
+const stuckMs = 3 * leaseLimits.ceilingMs;
 const eventsMax = 400_000;
 /** A worker that was asked to leave does so within this time when nothing goes wrong. */
 const leaveMs = 60_000;
@@ -97,7 +100,8 @@ export class Simulation {
     const { clock } = this;
     while (!this.#ended) {
       if (!clock.step()) throw new Violation('nothing happens any more');
-      const isLate = this.#healed && clock.nowMs > this.#faults.healedAtMs + livenessMs;
+      const withinMs = livenessMs + (this.workers.some(({ host }) => host.lanesStick) ? stuckMs : 0);
+      const isLate = this.#healed && clock.nowMs > this.#faults.healedAtMs + withinMs;
       if (isLate || clock.events > eventsMax)
         throw new Violation(`the run does not end: ${this.#describe()}`);
     }
@@ -113,9 +117,13 @@ export class Simulation {
 
   // --- what every process may ask for
 
-  /** A disk that failed ends the run, with this code; another goes on. */
+  /** A disk that failed ends the run, and so do the last worker's lanes, with this code; another goes on. */
   mayFailWith(code: string): boolean {
-    return this.#faults.hurtDisk && ['LOCKSTEP_FILE_SYSTEM', 'LOCKSTEP_CHECKPOINT_INVALID'].includes(code);
+    const { hurtDisk, hurtLanes } = this.#faults;
+    return (
+      (hurtDisk && ['LOCKSTEP_FILE_SYSTEM', 'LOCKSTEP_CHECKPOINT_INVALID'].includes(code)) ||
+      (hurtLanes && code === 'LOCKSTEP_LANES_STUCK')
+    );
   }
 
   evaluateAfter(step: number): boolean {
@@ -124,6 +132,10 @@ export class Simulation {
 
   checkpointAfter(step: number): boolean {
     return step > 0 && (step === this.task.steps || step % this.task.checkpointEvery === 0);
+  }
+
+  hasLied(workerId: string): boolean {
+    return this.workers.some(({ host, liar }) => host.name === workerId && liar?.hasLied === true);
   }
 
   helloOf(workerId: string): Omit<MessageOf<'hello'>, 'runId' | 'generation'> {
@@ -187,11 +199,13 @@ export class Simulation {
     this.clock.after(random.between(20, this.#healed ? 200 : 1_000), () => this.#supervise());
   }
 
-  /** Whoever was asked to leave does so also when the run is over. */
+  /** Whoever was asked to leave does so also when the run is over; stuck lanes are waited for as long as their lease. */
   #leaversGo(): void {
     const untilMs = this.clock.nowMs + leaveMs;
     for (;;) {
-      const leaver = this.living.find(({ leavingSinceMs }) => leavingSinceMs !== null);
+      const leaver = this.living.find(
+        ({ leavingSinceMs, host }) => leavingSinceMs !== null && !host.lanesStick,
+      );
       if (leaver === undefined) return;
       if (this.clock.nowMs > untilMs || !this.clock.step())
         throw new Violation(
@@ -203,7 +217,9 @@ export class Simulation {
   #noneLeavesForEver(): void {
     const since = this.clock.nowMs - leaveMs;
     if (since < this.#faults.healedAtMs) return;
-    const stuck = this.living.find(({ leavingSinceMs }) => leavingSinceMs !== null && leavingSinceMs < since);
+    const stuck = this.living.find(
+      ({ leavingSinceMs, host }) => leavingSinceMs !== null && leavingSinceMs < since && !host.lanesStick,
+    );
     this.observers.expect(stuck === undefined, `a worker that was asked to leave does: ${stuck?.describe}`);
   }
 

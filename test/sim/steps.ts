@@ -1,6 +1,7 @@
 // The steps of one simulated membership: the real StepMachine, AllReduce and Swap around the tiny arithmetic. Computing takes
 // virtual time; memory that was given to the network is read only when it leaves, as the arena's is.
 
+import { ProtocolError } from '../../proto/error.ts';
 import type { MessageFrom, MessageOf } from '../../proto/messages.ts';
 import { shardBoundaries } from '../../src/numerics/tree.ts';
 import { AllReduce } from '../../worker/collective/all-reduce.ts';
@@ -8,31 +9,24 @@ import { alignedFloats, bytesOf } from '../../worker/collective/floats.ts';
 import { Swap } from '../../worker/collective/swap.ts';
 import { BlockAdder } from '../../worker/collective/tree-adder.ts';
 import { type World, worldOf } from '../../worker/collective/world.ts';
-import { type Owed, type StepEffect, type StepEvent, StepMachine } from '../../worker/step/step-machine.ts';
+import { accusationOf } from '../../worker/step/accusation.ts';
+import { type StepEffect, type StepEvent, StepMachine } from '../../worker/step/step-machine.ts';
 import {
   gradientFloats,
   gradientOf,
   lossOf,
   nodesOf,
+  parameters,
   recordFloats,
   recordOf,
   treeOf,
   update,
 } from './arithmetic.ts';
+import { EarlySwaps } from './early-swaps.ts';
 import { evaluationOf } from './observers.ts';
-import type { WorkerProcess } from './worker-process.ts';
-
-export interface StepsOptions {
-  readonly worker: WorkerProcess;
-  readonly membership: MessageOf<'membership'>;
-  readonly startStep: number;
-  readonly owed: Owed;
-  readonly state: Float32Array;
-  readonly sendToPeer: (rank: number, message: MessageFrom<'peer'>) => void;
-  readonly send: (message: MessageFrom<'worker'>) => void;
-  readonly snapshot: (step: number, last: boolean) => void;
-  readonly onFinished: (step: number) => void;
-}
+import { concatenated, Outboxes } from './outboxes.ts';
+import { OverdueWatch, waitingFor } from './overdue.ts';
+import type { StepsOptions } from './steps-options.ts';
 
 const buckets = [
   { from: 0, to: 16 },
@@ -57,10 +51,13 @@ export class SimSteps {
   #stop = false;
   readonly #allReduce: AllReduce;
   readonly #swap: Swap;
-  readonly #outboxes = new Map<number, (() => void)[]>();
+  readonly #outboxes: Outboxes;
   #over = false;
   #quiescing: ((step: number) => void) | null = null;
   #lanesBusy = false;
+  #lanesStuck = false;
+  #overdue: OverdueWatch | null = null;
+  #startedMs = 0;
 
   constructor(options: StepsOptions) {
     this.#options = options;
@@ -89,6 +86,7 @@ export class SimSteps {
       startStep,
       owed,
     );
+    this.#outboxes = new Outboxes(worker.host, worker.simulation.random);
     this.#allReduce = this.#makeAllReduce();
     this.#swap = this.#makeSwap();
   }
@@ -111,7 +109,7 @@ export class SimSteps {
         release: () => undefined,
       },
       send: (to, head, parts, onLeft) =>
-        this.#leave(to, random.chance(0.3), () => {
+        this.#outboxes.leave(to, random.chance(0.3), () => {
           sendToPeer(to, { ...head, data: concatenated(parts) } as MessageFrom<'peer'>);
           onLeft?.();
         }),
@@ -132,7 +130,7 @@ export class SimSteps {
           ? this.#boundaries[of + 1]! - this.#boundaries[of]!
           : this.#world.nodes[of]! * recordFloats),
       send: (to, step, id, { data, flags }) =>
-        this.#leave(to, false, () =>
+        this.#outboxes.leave(to, false, () =>
           sendToPeer(
             to,
             id === reportsId
@@ -151,10 +149,14 @@ export class SimSteps {
       onSwapped: (_step, id) =>
         this.#later(
           id === reportsId
-            ? { is: 'reportsSwapped', finite: true, stop: this.#stop }
+            ? { is: 'reportsSwapped', finite: this.#losses.every(Number.isFinite), stop: this.#stop }
             : { is: 'exchanged', exchange: id },
         ),
     });
+  }
+
+  get step(): number {
+    return this.#machine.step;
   }
 
   get committed(): number {
@@ -162,6 +164,22 @@ export class SimSteps {
   }
 
   begin(): void {
+    const { worker, onPeerOverdue, onLanesStuck } = this.#options;
+    const { host, lease } = worker;
+    this.#startedMs = host.nowMs;
+    this.#overdue = new OverdueWatch({
+      host,
+      lease,
+      shards: this.#shardsMax,
+      lanesBusy: () => this.#lanesBusy,
+      waitingFor: () => waitingFor(this.#allReduce, this.#swap, this.#machine.step),
+      onLanesStuck: () => {
+        this.#lanesStuck = true;
+        onLanesStuck(this.#machine.step);
+        this.#endIfIdle();
+      },
+      onPeerOverdue: (rank, why) => onPeerOverdue(rank, `step ${this.#machine.step}: ${why}`),
+    });
     this.#handle({ is: 'begin' });
   }
 
@@ -169,12 +187,28 @@ export class SimSteps {
     this.#handle({ is: 'stop' });
   }
 
+  get #shardsMax(): number {
+    const { membership, worker } = this.#options;
+    return Math.ceil(worker.simulation.task.shards / membership.members.length);
+  }
+
+  /** `steps` steps were done since the last time. */
+  #measure(steps: number): void {
+    const { host, lease } = this.#options.worker;
+    lease.took((host.nowMs - this.#startedMs) / steps, this.#shardsMax);
+    this.#overdue?.progressed();
+    this.#startedMs = host.nowMs;
+  }
+
   quiesce(done: (step: number) => void): void {
     this.#quiescing = done;
     this.#endIfIdle();
   }
 
+  /** Throws ProtocolError. */
   receive(from: number, message: CollectiveMessage): void {
+    if (message.step === this.#options.verifyStep && !alignedFloats(message.data).every(Number.isFinite))
+      throw new ProtocolError('notFinite', `${message.type} of step ${message.step} is not finite`);
     if (message.type === 'partial' || message.type === 'sum') {
       this.#allReduce.receive(from, message);
       return;
@@ -189,10 +223,15 @@ export class SimSteps {
 
   #endIfIdle(): void {
     const done = this.#quiescing;
-    if (done === null || this.#lanesBusy) return;
+    if (done === null || (this.#lanesBusy && !this.#lanesStuck)) return;
     this.#quiescing = () => undefined;
-    this.#over = true;
+    this.#becomeOver();
     done(this.#machine.committed);
+  }
+
+  #becomeOver(): void {
+    this.#over = true;
+    this.#overdue?.end();
   }
 
   #handle(event: StepEvent): void {
@@ -211,35 +250,25 @@ export class SimSteps {
     this.#options.worker.host.after(0, () => this.#handle(event));
   }
 
-  /** In order on each connection; some leave late, and all after them. */
-  #leave(to: number, late: boolean, act: () => void): void {
-    const outbox = this.#outboxes.get(to) ?? [];
-    this.#outboxes.set(to, outbox);
-    if (outbox.length === 0 && !late) {
-      act();
-      return;
-    }
-    outbox.push(act);
-    if (outbox.length > 1) return;
-    const { host, simulation } = this.#options.worker;
-    host.after(simulation.random.between(0, 4), () => {
-      for (const each of outbox.splice(0)) each();
-    });
+  #setBusy(isBusy: boolean): void {
+    if (this.#lanesBusy === isBusy) return;
+    this.#lanesBusy = isBusy;
+    this.#overdue?.turned();
   }
 
   #lanes(ms: number, done: () => StepEvent): void {
-    this.#lanesBusy = true;
+    this.#setBusy(true);
     const { host, simulation } = this.#options.worker;
     host.compute(simulation.computeMs * ms, () => {
       const event = done();
-      this.#lanesBusy = false;
+      this.#setBusy(false);
       this.#handle(event);
       this.#endIfIdle();
     });
   }
 
   #carryOut(effect: StepEffect): void {
-    const { worker, membership, snapshot, onFinished } = this.#options;
+    const { worker, snapshot, onFinished } = this.#options;
     switch (effect.do) {
       case 'runSegment':
         if (effect.segment === 0) this.#firstSegment(effect.step);
@@ -269,8 +298,9 @@ export class SimSteps {
       case 'runUpdate':
         if (worker.simulation.broken === 'reportsBeforeUpdate') this.#report(effect.step);
         this.#lanes(1, () => {
-          this.#commit(effect.step, this.#gradient);
-          return { is: 'updated', finite: true };
+          const finite = this.#gradient.subarray(0, parameters).every(Number.isFinite);
+          if (finite) this.#commit(effect.step, this.#gradient);
+          return { is: 'updated', finite };
         });
         return;
       case 'runTask':
@@ -286,18 +316,22 @@ export class SimSteps {
         snapshot(effect.step, effect.last);
         return;
       case 'finish':
-        this.#over = true;
+        this.#becomeOver();
         onFinished(effect.step);
         return;
       case 'diagnose':
-        worker.simulation.observers.expect(
-          false,
-          `nothing is to be diagnosed in generation ${membership.generation}`,
-        );
+        this.#diagnose(effect.step);
         return;
       default:
         effect satisfies never;
     }
+  }
+
+  /** Computed alone every step of this model is finite: it came of another. */
+  #diagnose(step: number): void {
+    const { membership, verifyStep, onAccused } = this.#options;
+    this.#overdue?.end();
+    onAccused(step, accusationOf(this.#losses, membership.members, membership.rank, step === verifyStep));
   }
 
   #swapAhead(step: number, data: Uint8Array): void {
@@ -311,7 +345,7 @@ export class SimSteps {
     const { worker, state } = this.#options;
     const { task, random } = worker.simulation;
     const { firstShard, endShard } = this.#own;
-    this.#lanesBusy = true;
+    this.#setBusy(true);
     worker.host.compute(worker.simulation.computeMs * random.between(0.5, 1.5), () => {
       const own = nodesOf(task, firstShard, endShard, (shard) => recordOf(task, state, step, shard));
       const first = this.#world.nodeStarts[this.#world.rank]!;
@@ -333,7 +367,7 @@ export class SimSteps {
       this.#records.slice(i * recordFloats, (i + 1) * recordFloats),
     );
     new BlockAdder(this.#world.merges).add(record, records);
-    this.#lanesBusy = true;
+    this.#setBusy(true);
     worker.host.compute(worker.simulation.computeMs, () => {
       const nodes = nodesOf(task, firstShard, endShard, (shard) => this.#gradientOf(step, shard, record));
       observers.computed(worker.host.name, membership.generation, step, firstShard, endShard);
@@ -378,6 +412,7 @@ export class SimSteps {
         this.#commit(each, gradient);
         this.#taskLosses.set(each, this.#losses.slice());
       }
+      this.#measure(steps);
       return { is: 'taskDone', steps, finite: true, secondsPerStep: 0.02 };
     });
   }
@@ -387,6 +422,7 @@ export class SimSteps {
 
   #report(step: number): void {
     const { membership, send, worker } = this.#options;
+    if (membership.members.length > 1) this.#measure(1);
     const { broken } = worker.simulation;
     const losses = this.#taskLosses.get(step) ?? this.#losses.slice();
     this.#taskLosses.delete(step);
@@ -404,45 +440,9 @@ export class SimSteps {
     const shift = broken === 'evaluatesOtherShards' ? 1 : 0;
     const sums = evaluationOf(task, state, firstShard + shift, endShard + shift);
     send({ type: 'evaluation', generation: membership.generation, step, firstShard, sums: bytesOf(sums) });
+    // The others may be at it for longer.
+    this.#overdue?.progressed(worker.host.nowMs - this.#startedMs);
+    this.#startedMs = worker.host.nowMs;
     return { is: 'evaluated' };
   }
-}
-
-/** Parts of others' swaps that came before the own part, counted from outside of the machine that holds them. */
-class EarlySwaps {
-  /** [rank]: bytes by swap. */
-  readonly #parts: readonly Map<string, number>[];
-  /** By id. */
-  readonly #newestBegun = [0, 0];
-
-  constructor(size: number) {
-    this.#parts = Array.from({ length: size }, () => new Map());
-  }
-
-  begin(step: number, id: number): void {
-    this.#newestBegun[id] = step;
-    for (const parts of this.#parts) parts.delete(`${step}.${id}`);
-  }
-
-  /** What waits of this rank now. */
-  came(
-    rank: number,
-    step: number,
-    id: number,
-    bytes: number,
-  ): { readonly parts: number; readonly bytes: number } {
-    const parts = this.#parts[rank]!;
-    if (step > this.#newestBegun[id]!) parts.set(`${step}.${id}`, bytes);
-    return { parts: parts.size, bytes: [...parts.values()].reduce((sum, each) => sum + each, 0) };
-  }
-}
-
-function concatenated(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((size, part) => size + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

@@ -4,9 +4,11 @@
 import { limits } from '../../proto/limits.ts';
 import { checkMessage, type MessageFrom, type MessageOf } from '../../proto/messages.ts';
 import type { ErrorCode } from '../../src/errors.ts';
+import { ShardLease } from '../../worker/step/lease.ts';
 import { type WorkerEffect, type WorkerEvent, WorkerMachine } from '../../worker/worker-machine.ts';
 import { hashOf } from './arithmetic.ts';
 import { Host } from './clock.ts';
+import type { Liar } from './lies.ts';
 import { SimMember } from './member.ts';
 import type { End } from './network.ts';
 import { pieces, Serial } from './serial.ts';
@@ -44,6 +46,10 @@ export class WorkerProcess {
   readonly hasCopy: boolean;
   /** Asked to leave at this time. */
   leavingSinceMs: number | null = null;
+  /** For the life of the worker. */
+  readonly lease = new ShardLease();
+  /** It sends what no honest worker does. */
+  liar: Liar | null = null;
   readonly #machine = new WorkerMachine();
   #link: End | null = null;
   #hasData = false;
@@ -154,7 +160,9 @@ export class WorkerProcess {
         return;
       case 'fail':
         this.simulation.observers.expect(
-          harmless.includes(effect.code) || this.simulation.mayFailWith(effect.code),
+          harmless.includes(effect.code) ||
+            this.simulation.mayFailWith(effect.code) ||
+            (effect.code === 'LOCKSTEP_PROTOCOL' && this.liar?.hasLied === true),
           `${this.host.name} failed: ${effect.code} ${effect.message}`,
         );
         this.#exit();
@@ -173,7 +181,8 @@ export class WorkerProcess {
   }
 
   #send(message: MessageFrom<'worker'>): void {
-    this.#link?.send(checkMessage(message, 'worker'));
+    const said = this.liar?.tells(message) ?? message;
+    this.#link?.send(checkMessage(said, 'worker'));
   }
 
   #whenFormed(generation: number, act: (member: SimMember) => void): void {
@@ -209,6 +218,8 @@ export class WorkerProcess {
       send: (message) => this.#send(message),
       snapshot: (step, state, last) => this.#snapshot(generation, step, state, last),
       onPeerLost: (rank, why) => this.#handle({ is: 'peerLost', generation, rank, why }),
+      onAccused: (step, { ranks, what }) => this.#handle({ is: 'accused', generation, step, ranks, what }),
+      onLanesStuck: (step) => this.#lanesStuck(step),
       onFormed: () => this.#handle({ is: 'aligned', generation }),
       onMeshFailed: (ranks, why) => {
         if (!isCurrent()) return;
@@ -221,6 +232,20 @@ export class WorkerProcess {
     const understates = this.simulation.broken === 'understatesItsStep' && step !== null && step > 0;
     this.#handle({ is: 'quiet', generation, step: understates ? step - 1 : step });
     if (this.host.isAlive) member.form();
+  }
+
+  /** Told after the snapshots on their way have left. */
+  #lanesStuck(step: number): void {
+    const { observers } = this.simulation;
+    observers.blamed(
+      this.host.wasHurt,
+      `the lanes of ${this.host.name} are said to be stuck in step ${step}`,
+    );
+    this.#snapshots.add((done) => {
+      done();
+      const message = 'the compute threads of this worker are stuck';
+      this.#handle({ is: 'failed', code: 'LOCKSTEP_LANES_STUCK', message, phase: 'lanes', step });
+    });
   }
 
   #snapshot(generation: number, step: number, state: Float32Array, isLast: boolean): void {

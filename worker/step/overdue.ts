@@ -1,5 +1,5 @@
-// What a step that outlasts its lease leads to (I/O: a timer). The own lanes are to blame while they run; else those whose
-// parts are missing. It is told once.
+// What a step that outlasts its lease leads to (I/O: a timer). The own lanes are to blame where they run for so long; those
+// whose parts are missing where there was nothing else to wait for. Told anew after each lease.
 
 import { LockstepError } from '../../src/errors.ts';
 import { type ShardLease, Waiting } from './lease.ts';
@@ -38,6 +38,11 @@ export class OverdueWatch {
     this.#waiting.restart(performance.now());
   }
 
+  /** The own lanes begin, or are through: what is waited for now is another thing. */
+  turned(): void {
+    this.#waiting.restart(performance.now());
+  }
+
   end(): void {
     clearInterval(this.#timer);
   }
@@ -53,8 +58,7 @@ export class OverdueWatch {
       onLanesStuck(new LockstepError('LOCKSTEP_LANES_STUCK', message));
       return;
     }
-    const ranks = this.#options.waitingFor();
-    if (ranks.length > 0) this.end();
-    for (const rank of ranks) onPeerOverdue(rank, `${late}, and its part is missing`);
+    this.turned();
+    for (const rank of this.#options.waitingFor()) onPeerOverdue(rank, `${late}, and its part is missing`);
   }
 }

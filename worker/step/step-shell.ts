@@ -133,8 +133,10 @@ export class StepShell {
   /** The same, of work that the lanes do. */
   #awaitLanes(work: Promise<StepEvent>): void {
     this.#lanesBusy = true;
+    this.#overdue?.turned();
     const idle = (): void => {
       this.#lanesBusy = false;
+      this.#overdue?.turned();
     };
     work.then(idle, idle);
     this.#lanesIdle = this.#await(work);
