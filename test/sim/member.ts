@@ -182,7 +182,7 @@ export class SimMember {
       end.send(this.#hello());
       this.#joined(end, rank);
     });
-    const idle = worker.simulation.broken === 'dialsTooOften' ? 80 : 0;
+    const idle = worker.simulation.broken === 'dialsTooOften' ? 2 : 0;
     for (let rank = 0; rank < own; rank += 1) {
       for (let i = 0; i < idle; i += 1) this.#dialIdly(rank);
       this.#dial(rank);

@@ -55,7 +55,7 @@ const twins: readonly (readonly [Breakage, RegExp, Partial<FaultRates>])[] = [
   ['endsBeforeWriting', /the end after step \d+ is on disk as a checkpoint/, { slowDisk: 3 }],
   ['floodsSockets', /bytes of bulk data on the way are at most/, { ...changes, clog: 3 }],
   ['swapsAhead', /early swaps of one peer at w\d+ are at most/, {}],
-  ['dialsTooOften', /connections that wait at w\d+ are at most/, changes],
+  ['dialsTooOften', /connections that wait at w\d+ are one of each rank and generation/, changes],
   ['blamesAnother', /nobody is blamed without a cause: w\d+ is kept out of the run/, { lie: 6 }],
   ['ignoresRelease', /a worker that was asked to leave (does|stays)/, { leave: 3, interrupt: 0 }],
   ['neverStarts', /the run does not end: coordinator \w+; w\d+ /, {}],

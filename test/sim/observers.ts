@@ -29,8 +29,6 @@ interface Membership {
   startStep: number | null;
 }
 
-/** Connections that wait at a worker for generations that it has not heard of: one of each other worker in each of some. */
-const arrivalsMax = 60;
 /** Swaps of one other worker that came before the own part: it cannot begin the next without that. */
 const earlySwapsMax = 1;
 /** Messages in one direction of a connection: a few steps' worth. */
@@ -233,11 +231,12 @@ export class Observers {
 
   // --- queues
 
-  arrivalsWait(worker: string, count: number): void {
-    this.arrivalsMost = Math.max(this.arrivalsMost, count);
+  /** `from`: generation and rank of each. A worker that slept may find those of many generations, each once. */
+  arrivalsWait(worker: string, from: readonly string[]): void {
+    this.arrivalsMost = Math.max(this.arrivalsMost, from.length);
     this.expect(
-      count <= Math.min(arrivalsMax, limits.workersMax),
-      `${count} connections that wait at ${worker} are at most ${arrivalsMax}`,
+      from.length === new Set(from).size && from.length <= limits.workersMax,
+      `${from.length} connections that wait at ${worker} are one of each rank and generation`,
     );
   }
 

@@ -100,7 +100,7 @@ export class Simulation {
     const { clock } = this;
     while (!this.#ended) {
       if (!clock.step()) throw new Violation('nothing happens any more');
-      const withinMs = livenessMs + (this.workers.some(({ host }) => host.lanesStick) ? stuckMs : 0);
+      const withinMs = livenessMs + this.#stuckMs;
       const isLate = this.#healed && clock.nowMs > this.#faults.healedAtMs + withinMs;
       if (isLate || clock.events > eventsMax)
         throw new Violation(`the run does not end: ${this.#describe()}`);
@@ -214,8 +214,12 @@ export class Simulation {
     }
   }
 
+  get #stuckMs(): number {
+    return this.workers.some(({ host }) => host.lanesStick) ? stuckMs : 0;
+  }
+
   #noneLeavesForEver(): void {
-    const since = this.clock.nowMs - leaveMs;
+    const since = this.clock.nowMs - leaveMs - this.#stuckMs;
     if (since < this.#faults.healedAtMs) return;
     const stuck = this.living.find(
       ({ leavingSinceMs, host }) => leavingSinceMs !== null && leavingSinceMs < since && !host.lanesStick,

@@ -310,6 +310,7 @@ export class WorkerProcess {
     else if (arrival.generation < generation) arrival.end.close('that generation is over');
     else if (this.#arrivals.size >= limits.workersMax) arrival.end.terminate('too many wait');
     else this.#arrivals.add(arrival);
-    this.simulation.observers.arrivalsWait(this.host.name, this.#arrivals.size);
+    const waiting = [...this.#arrivals].map(({ generation, rank }) => `${generation}.${rank}`);
+    this.simulation.observers.arrivalsWait(this.host.name, waiting);
   }
 }
