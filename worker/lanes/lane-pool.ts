@@ -23,6 +23,8 @@ export class LanePool {
   readonly #compiled: CompiledModel;
   readonly #threads: LaneThreads;
   readonly #places = new Map<Segment, { readonly phase: Phase; readonly index: number }>();
+  /** Of the threads it was attached to. */
+  #control: Int32Array | null = null;
   #state: 'idle' | 'running' | 'broken' = 'idle';
 
   private constructor(memory: EngineMemory, threads: LaneThreads) {
@@ -40,7 +42,11 @@ export class LanePool {
   static async create({ compiled, threads, splits }: LanePoolOptions): Promise<LanePool> {
     const memory = new EngineMemory(compiled, threads.createArena(compiled));
     const pool = new LanePool(memory, threads);
-    await pool.#allOf(() => threads.attach(compiled, memory.arena, splits));
+    await pool.#allOf(() => {
+      const attached = threads.attach(compiled, memory.arena, splits);
+      pool.#control = threads.control;
+      return attached;
+    });
     return pool;
   }
 
@@ -57,7 +63,7 @@ export class LanePool {
     const place = this.#places.get(segment);
     assert(place !== undefined, 'the segment is one of this compiled model');
     const events = segment.stretches.flatMap(({ event }) => event ?? []);
-    Atomics.store(this.#threads.control, controlWords.eventsPassed, 0);
+    Atomics.store(this.#control!, controlWords.eventsPassed, 0);
     const telling = this.#tell(events, onEvent);
     let reports: LaneReport[];
     try {
@@ -125,7 +131,7 @@ export class LanePool {
   #giveUp(): void {
     this.#state = 'broken';
     abortLanes(this.memory.arena.ints);
-    this.#threads.drop();
+    this.#threads.drop(this.#control);
   }
 
   /** Calls `onEvent` for each event the lanes have passed, woken by the counter that lane 0 raises. */
@@ -133,7 +139,7 @@ export class LanePool {
     events: readonly ProgramEvent[],
     onEvent: OnEvent,
   ): { flush(): void; stop(): void; done: Promise<void> } {
-    const { control } = this.#threads;
+    const control = this.#control!;
     let told = 0;
     let stopped = false;
     const tellTo = (passed: number): void => {

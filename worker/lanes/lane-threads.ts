@@ -49,10 +49,9 @@ export class LaneThreads {
     this.#threads ??= this.#started();
   }
 
-  /** Words by `controlWords`, of the threads there are. */
-  get control(): Int32Array {
-    assert(this.#threads !== null, 'the threads were started');
-    return this.#threads.control;
+  /** Words by `controlWords`, of the threads there are; null: there are none. */
+  get control(): Int32Array | null {
+    return this.#threads?.control ?? null;
   }
 
   /** A new arena, in place of the one before, which nobody may hold any more. Throws LOCKSTEP_OUT_OF_MEMORY. */
@@ -93,9 +92,12 @@ export class LaneThreads {
     );
   }
 
-  /** Gives the threads up, whatever they are doing; others are started when they are needed. */
-  drop(): void {
-    if (this.#threads === null) return;
+  /**
+   * Gives the threads up, whatever they are doing; others are started when they are needed. With `control` those alone that it
+   * belongs to: they may have been given up already, and others be there in their place.
+   */
+  drop(control: Int32Array | null = this.control): void {
+    if (this.#threads === null || this.#threads.control !== control) return;
     const ended = this.#threads.pool.destroy().finally(() => this.#ending.delete(ended));
     ended.catch(() => undefined);
     this.#ending.add(ended);
@@ -128,7 +130,13 @@ export class LaneThreads {
       maxThreads: this.lanes,
       concurrentTasksPerWorker: 1,
       idleTimeout: Infinity,
+      // Programs are attached in the order they were asked for, also where several wait.
+      stricterFIFO: true,
       workerData,
+    });
+    pool.on('error', (error) => {
+      // Answers that were on their way from threads that were given up are nobody's.
+      if (this.#threads?.pool === pool) throw error;
     });
     return { pool, control: new Int32Array(control), attachments: 0 };
   }

@@ -224,6 +224,25 @@ describe('a pool', () => {
     expect(most).toBeLessThan(512 * mebibyte);
   });
 
+  it.each([1, 2])('overtaken while it is made does the next one no harm, %i lanes', async (lanes) => {
+    const threads = startThreads(referenceBackend(32), lanes);
+    for (let round = 0; round < 5; round += 1) {
+      const running = await attach(mlp, compile(mlp, lanes), threads);
+      running.memory.writeStepTable(0, scheduleOf(mlp).at(1));
+      const run = running.runAlone(0, 1);
+      const overtaken = Array.from({ length: 6 }, () => attach(mlp, compile(mlp, lanes), threads));
+      // Ends the threads, and with them what waits for them.
+      if (round % 2 === 0) running.close();
+      const next = attach(mlp, compile(mlp, lanes), threads);
+      for (const end of await Promise.allSettled([run, ...overtaken])) {
+        if (end.status === 'rejected') expect(end.reason).toMatchObject({ code: 'LOCKSTEP_WORKER_FAILED' });
+      }
+      const pool = await next;
+      pool.memory.writeStepTable(0, scheduleOf(mlp).at(1));
+      expect(await pool.runAlone(0, 1)).toBe(1);
+    }
+  });
+
   it('says at its start that a backend cannot be had', async () => {
     const compiled = compile(mlp, 2);
     const backend = { ...referenceBackend(32), name: 'native' as const, variant: 'sparc' };
