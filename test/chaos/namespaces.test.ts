@@ -108,6 +108,27 @@ async function suffer({ name, cuts, left }: Fault): Promise<void> {
   process.stdout.write(`${name}: ${figures.join(', ')}\n`);
 }
 
+/** One worker comes back, and in the moment the members form another is cut off. */
+async function sufferWhileForming(): Promise<void> {
+  await run.steps(20);
+  const without = run.membership(2);
+  network.cut(both(drop('c', null)));
+  await without;
+  await run.steps(20);
+  const whole = run.membership(3);
+  network.cut([]);
+  await whole;
+  network.cut(both(drop('b', null)));
+  const cutMs = performance.now();
+  const again = await run.steps(3);
+  process.stdout.write(
+    `a worker cut off while the members form: next steps after ${(again.atMs - cutMs).toFixed(0)} ms\n`,
+  );
+  const all = run.cluster.world === workers.length ? null : run.membership(workers.length);
+  network.cut([]);
+  await all;
+}
+
 /** Any cut, for any time. */
 async function sufferAny(random: Random): Promise<void> {
   const cut: Cut = {
@@ -127,6 +148,7 @@ it.skipIf(why !== null)(
   async () => {
     const isShort = seconds === 0;
     for (const fault of faults) if (!isShort || fault.long === undefined) await suffer(fault);
+    await sufferWhileForming();
     const random = new Random(seed);
     let anyCuts = 0;
     for (const endMs = performance.now() + seconds * 1_000; performance.now() < endMs; anyCuts += 1) {

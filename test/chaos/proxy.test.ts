@@ -7,14 +7,14 @@ import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { temporaryDirectory } from '../e2e/command-line.ts';
 import { OpenRun } from './open-run.ts';
 import { FaultyProxy } from './proxy.ts';
-import { type Mishap, type MishapKind, mishapsOf, wireOf } from './weather.ts';
+import { type Mishap, type MishapKind, mishapKinds, mishapsOf, wireOf } from './weather.ts';
 
 const seconds = Number(process.env.LOCKSTEP_CHAOS_SECONDS ?? 6);
 const seed = Number(process.env.LOCKSTEP_CHAOS_SEED ?? 1);
 const secondMs = 1000;
 const testTimeoutMs = (120 + 3 * seconds) * secondMs;
 const workers = 3;
-const kinds: readonly MishapKind[] = ['fragments', 'pause', 'truncation', 'reset'];
+const kinds = mishapKinds;
 /** Addresses of loopback that nobody else listens at; macOS has but one. */
 const why = process.platform === 'linux' ? null : `${process.platform} has one loopback address`;
 if (why !== null) process.stdout.write(`proxies: skipped, ${why}\n`);

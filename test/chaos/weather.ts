@@ -42,7 +42,7 @@ export function wireOf(seed: number, proxy: number, connection: number, towardsL
   };
 }
 
-/** In the order of their time. `kinds`: those that may be. */
+/** In the order of their time. `kinds`: those that may be, in turn. */
 export function mishapsOf(seed: number, durationMs: number, kinds: readonly MishapKind[]): Mishap[] {
   const random = new Random(seed);
   const meanMs = random.magnitude(200, 700);
@@ -50,7 +50,7 @@ export function mishapsOf(seed: number, durationMs: number, kinds: readonly Mish
   for (let atMs = 0; ; ) {
     atMs += -Math.log(1 - random.next()) * meanMs;
     if (atMs > durationMs) return mishaps;
-    const kind = random.pick(kinds);
+    const kind = kinds[mishaps.length % kinds.length]!;
     mishaps.push({
       kind,
       atMs,
