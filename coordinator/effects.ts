@@ -30,7 +30,7 @@ export type CoordinatorEvent =
 /** Set by an effect, and given back as an event. */
 export type Timer =
   | { readonly kind: 'gathering' }
-  | { readonly kind: 'suspicion'; readonly generation: number }
+  | { readonly kind: 'suspicion' | 'forming'; readonly generation: number }
   | { readonly kind: 'exclusion'; readonly workerId: string };
 
 export type CoordinatorEffect =
@@ -59,6 +59,8 @@ export type CoordinatorEffect =
       readonly variant: string;
       readonly fingerprint: string;
       readonly reason: string;
+      /** The timer of its forming is due after so many milliseconds. */
+      readonly formingMs: number;
     }
   | { readonly do: 'aligned'; readonly step: number; readonly reason: string }
   | { readonly do: 'stepReport'; readonly report: Extract<FromWorker, { type: 'report' }> }

@@ -8,7 +8,7 @@ import { Blame } from './blame.ts';
 import { departureOf, mustHandOver } from './departure.ts';
 import type { CoordinatorEffect, CoordinatorEvent, FromWorker, Timer, ToWorker } from './effects.ts';
 import { Gathering, gatherAgainMs } from './gathering.ts';
-import { alignmentIfKnown, formation } from './membership.ts';
+import { alignmentIfKnown, formation, lateToForm } from './membership.ts';
 import { Progress } from './progress.ts';
 import { endingOf } from './results.ts';
 import { Roster } from './roster.ts';
@@ -378,6 +378,9 @@ export class CoordinatorMachine {
       return [];
     }
     if (timer.generation !== this.#generation) return [];
+    const late = timer.kind === 'forming' && this.#phase === 'aligning' ? lateToForm(this.#members) : [];
+    if (late.length > 0) return this.#leftOut(late, 'it does not become ready');
+    if (timer.kind === 'forming') return [];
     const verdict = this.#blame.suspicions.verdict();
     const worker = verdict === null ? undefined : this.#members[verdict.rank];
     if (verdict === null || worker === undefined) return [];

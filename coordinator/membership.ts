@@ -18,6 +18,17 @@ function memberList(members: readonly Worker[], shards: number): MessageOf<'memb
   }));
 }
 
+/** In which a membership forms: arenas are made, programs compiled, states healed. In milliseconds. */
+const formingMs = 300_000;
+
+/** Those who keep a membership from forming; nobody where all are as far. */
+export function lateToForm(members: readonly Worker[]): Worker[] {
+  const late = members.filter(({ standing, ready }) => standing === undefined || !ready);
+  const latest = late.filter(({ standing }) => standing === undefined);
+  const found = latest.length > 0 ? latest : late;
+  return found.length < members.length ? found : [];
+}
+
 /** A generation is made durable, told to people, and then to its members. */
 export function formation(
   generation: number,
@@ -31,7 +42,7 @@ export function formation(
   const message = { type: 'membership', generation, members: list, endStep } as const;
   return [
     { do: 'journal', generation, workerIds: list.map(({ workerId }) => workerId) },
-    { do: 'formed', generation, members: summary, backend, variant, fingerprint, reason },
+    { do: 'formed', generation, members: summary, backend, variant, fingerprint, reason, formingMs },
     ...members.map(
       ({ connection }, rank) => ({ do: 'send', connection, message: { ...message, rank } }) as const,
     ),

@@ -14,7 +14,7 @@ import { deferred } from '../src/platform/deferred.ts';
 import { packageVersion } from '../src/platform/package-root.ts';
 import { BulkSender } from './bulk-sender.ts';
 import { CheckpointKeeper } from './checkpoint-keeper.ts';
-import type { ConnectionId, CoordinatorEffect, CoordinatorEvent } from './effects.ts';
+import type { ConnectionId, CoordinatorEffect, CoordinatorEvent, Timer } from './effects.ts';
 import type { Journal } from './journal.ts';
 import { CoordinatorMachine } from './machine.ts';
 import { Patience } from './patience.ts';
@@ -191,7 +191,7 @@ export class CoordinatorSession {
         this.#options.journal.quarantine(effect.workerId, effect.what);
         return;
       case 'setTimer':
-        setTimeout(() => this.#handle({ is: 'timer', timer: effect.timer }), effect.ms).unref();
+        this.#setTimer(effect.timer, effect.ms);
         return;
       case 'stepReport': {
         const event = stepEvent(effect.report, plan.facts);
@@ -253,11 +253,16 @@ export class CoordinatorSession {
     };
   }
 
+  #setTimer(timer: Timer, ms: number): void {
+    setTimeout(() => this.#handle({ is: 'timer', timer }), ms).unref();
+  }
+
   #formed(effect: Extract<CoordinatorEffect, { do: 'formed' }>): void {
     const { onEvent, plan, from } = this.#options;
     this.#keeper.fingerprint = effect.fingerprint;
     this.#generation = effect.generation;
     this.#keeper.forget();
+    this.#setTimer({ kind: 'forming', generation: effect.generation }, effect.formingMs);
     if (!this.#started)
       onEvent({
         event: 'start',

@@ -1,7 +1,7 @@
 // A coordinator process of the simulator: the real CoordinatorMachine over a disk that survives it. It does what
 // coordinator/session.ts and journal.ts do, with virtual time and the simulator's network; keeper.ts keeps the checkpoints.
 
-import type { CoordinatorEffect, CoordinatorEvent } from '../../coordinator/effects.ts';
+import type { CoordinatorEffect, CoordinatorEvent, Timer } from '../../coordinator/effects.ts';
 import { CoordinatorMachine } from '../../coordinator/machine.ts';
 import { Patience } from '../../coordinator/patience.ts';
 import { ProtocolError } from '../../proto/error.ts';
@@ -137,6 +137,10 @@ export class CoordinatorProcess {
     }
   }
 
+  #setTimer(timer: Timer, ms: number): void {
+    this.host.timer(ms, () => this.#handle({ is: 'timer', timer }));
+  }
+
   #carryOut(effect: CoordinatorEffect): void {
     const { observers } = this.simulation;
     switch (effect.do) {
@@ -171,12 +175,13 @@ export class CoordinatorProcess {
           effect.members.map(({ workerId }) => workerId),
         );
         this.#keeper.forget();
+        this.#setTimer({ kind: 'forming', generation: effect.generation }, effect.formingMs);
         return;
       case 'aligned':
         observers.aligned(effect.step);
         return;
       case 'setTimer':
-        this.host.timer(effect.ms, () => this.#handle({ is: 'timer', timer: effect.timer }));
+        this.#setTimer(effect.timer, effect.ms);
         return;
       case 'stepReport':
         observers.expect(effect.report.step > this.#reported, `step ${effect.report.step} is told once`);

@@ -91,3 +91,31 @@ it('a run that the last worker cannot go on with ends with its name, its step an
     message: 'worker w3 failed in step 6, segments: stuck',
   });
 });
+
+describe('a membership that does not form in time', () => {
+  const late = (generation: number): string[] =>
+    inShort(story.machine.handle({ is: 'timer', timer: { kind: 'forming', generation } }));
+
+  beforeEach(() => {
+    story.machine.handle({ is: 'closed', connection: 3, why: 'x' });
+  });
+
+  it('goes on without those who do not answer', () => {
+    story.say(1, { type: 'standing', generation: 2, hasState: false, step: 0 });
+    expect(late(2)).toEqual(['close', 'journal', 'formed', 'membership to 1']);
+  });
+
+  it('goes on without those who do not become ready', () => {
+    for (const connection of [1, 2])
+      story.say(connection, { type: 'standing', generation: 2, hasState: false, step: 0 });
+    story.say(2, { type: 'ready', generation: 2 });
+    expect(late(2)).toEqual(['close', 'journal', 'formed', 'membership to 2']);
+  });
+
+  it('waits on where nobody is further than another, or when it has formed', () => {
+    expect(late(2)).toEqual([]);
+    story.align(2, 0, [1, 2]);
+    expect(late(2)).toEqual([]);
+    expect(late(1)).toEqual([]);
+  });
+});
