@@ -3,6 +3,8 @@
 import { cpus } from 'node:os';
 import { packageVersion } from '../src/platform/package-root.ts';
 import { type AllReduceRow, benchAllReduce } from './all-reduce/bench.ts';
+import { measureCheckpoints } from './checkpoints/measure.ts';
+import { type CheckpointResult, checkpointsTable } from './checkpoints/report.ts';
 import { measureKernels } from './kernels/measure.ts';
 import { type KernelResult, kernelsTable } from './kernels/report.ts';
 import { type Limits, limitsTable, machinePeak } from './limits/limits.ts';
@@ -14,11 +16,11 @@ import { clusterShapes, measureSteps } from './steps/measure.ts';
 import { type StepResult, stepsTable } from './steps/report.ts';
 import { loadWorkloads, type Workload } from './workloads.ts';
 
-export const sectionNames = ['limits', 'kernels', 'steps', 'all-reduce', 'peers'] as const;
+export const sectionNames = ['limits', 'kernels', 'steps', 'all-reduce', 'peers', 'checkpoints'] as const;
 export type SectionName = (typeof sectionNames)[number];
 
 export interface BenchOptions {
-  /** All unless given; peers need a directory. */
+  /** All unless given, but for checkpoints, which take long; peers need a directory. */
   readonly only?: readonly SectionName[];
   readonly workload: readonly string[];
   readonly isa: readonly string[];
@@ -35,6 +37,7 @@ export interface BenchFigures {
   steps?: readonly StepResult[];
   allReduce?: readonly AllReduceRow[];
   peers?: readonly PeerResult[];
+  checkpoints?: readonly CheckpointResult[];
 }
 
 export async function runSections(options: BenchOptions): Promise<BenchFigures> {
@@ -69,6 +72,12 @@ export async function runSections(options: BenchOptions): Promise<BenchFigures> 
     heading('All-reduce');
     figures.allReduce = await benchAllReduce();
     print(allReduceTable(figures.allReduce));
+  }
+  if (only?.includes('checkpoints')) {
+    heading('The cost of checkpoints');
+    const onProgress = (what: string): void => void process.stderr.write(`${what}\n`);
+    figures.checkpoints = await measureCheckpoints(options.workload, onProgress);
+    print(checkpointsTable(figures.checkpoints));
   }
   if (wants('peers') && options.peers !== undefined) {
     heading('Beside PyTorch');

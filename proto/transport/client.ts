@@ -56,9 +56,13 @@ export function connect<Local extends End>(options: ConnectOptions<Local>): Prom
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(`${options.tls ? 'wss' : 'ws'}://${where}${options.path}`, {
       headers: {
-        authorization: options.token.authorization,
         [roleHeader]: options.role,
         [versionHeader]: String(protocolVersion),
+      },
+      // Not among the headers above: Node prints those where somebody looks into its sockets (NODE_DEBUG=net).
+      finishRequest: (request) => {
+        request.setHeader('authorization', options.token.authorization);
+        request.end();
       },
       perMessageDeflate: false,
       skipUTF8Validation: true,
