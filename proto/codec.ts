@@ -19,9 +19,9 @@ import {
   type MessageChecks,
   readSeal,
   readUint32,
+  seal,
   sealBytes,
   unsealed,
-  writeSeal,
   writeUint32,
 } from './seal.ts';
 import { malformation } from './well-formed.ts';
@@ -31,7 +31,7 @@ const unpacker = new Unpackr({ useRecords: false, mapsAsObjects: true, int64AsTy
 
 export function encodeMessage(message: Message, checks: MessageChecks): Uint8Array {
   const frame = packer.pack([unsealed, message]);
-  writeSeal(checks.begin(frame.subarray(sealBytes)), frame, 0);
+  seal(frame, [], checks);
   return frame;
 }
 
@@ -120,29 +120,18 @@ export function tensorHeadBytes(type: TensorType): number {
 }
 
 /**
- * Writes the message but for its tensor, which is the concatenation of `parts` and must follow, at out[at ..]. The whole is
- * the same msgpack value as encodeMessage's, with longer forms of some numbers. Returns the position behind it.
+ * Writes the message but for its tensor, of which `dataBytes` must follow, at out[at ..], not sealed yet. The whole is the
+ * same msgpack value as encodeMessage's, with longer forms of some numbers. Returns the position behind it.
  */
-export function writeTensorHead(
-  head: TensorHead,
-  parts: readonly Uint8Array[],
-  out: Uint8Array,
-  at: number,
-  checks: MessageChecks,
-): number {
+export function writeTensorHead(head: TensorHead, dataBytes: number, out: Uint8Array, at: number): number {
   const { bytes, names, slots } = headTemplates[head.type];
   out.set(bytes, at);
   const values = head as unknown as Readonly<Record<string, number>>;
-  const dataBytes = parts.reduce((sum, part) => sum + part.length, 0);
   slots.forEach((slot, i) => {
     const name = names[i];
     writeUint32(name === undefined ? dataBytes : values[name]!, out, at + slot);
   });
-  const end = at + bytes.length;
-  const headCheck = checks.begin(out.subarray(at + sealBytes, end));
-  const check = parts.reduce((running, part) => checks.more(part, running), headCheck);
-  writeSeal(check, out, at);
-  return end;
+  return at + bytes.length;
 }
 
 /** Bytes within which the head of every streamed tensor message ends. */

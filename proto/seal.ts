@@ -42,6 +42,13 @@ export class MessageChecks {
   }
 }
 
+/** Seals the next message: `start` begins with room for the seal, `parts` follow it. */
+export function seal(start: Uint8Array, parts: readonly Uint8Array[], checks: MessageChecks): void {
+  let check = checks.begin(start.subarray(sealBytes));
+  for (const part of parts) check = checks.more(part, check);
+  writeSeal(check, start, 0);
+}
+
 export function writeSeal(check: number, out: Uint8Array, at: number): void {
   out[at] = opening[0];
   out[at + 1] = opening[1];

@@ -1,22 +1,16 @@
 // One WebSocket that speaks messages (I/O). Checks what comes in, hands it on typed; bad bytes end this connection with
-// one ProtocolError and touch nothing else. Tensors go out from where they lie. No reconnecting, no meaning of messages.
+// one ProtocolError and touch nothing else. No reconnecting, no meaning of messages.
 // Messages are sealed (seal.ts), and pings say how many there were: what is changed or lost on the way does not go unseen.
 
 import type { Socket } from 'node:net';
 import { crc32 } from 'node:zlib';
 import type { WebSocket } from 'ws';
-import {
-  decodeMessage,
-  encodeMessage,
-  type StreamedHead,
-  type TensorHead,
-  tensorHeadBytes,
-  writeTensorHead,
-} from '../codec.ts';
+import { decodeMessage, encodeMessage, type StreamedHead, type TensorHead } from '../codec.ts';
 import { ProtocolError } from '../error.ts';
 import { limits } from '../limits.ts';
 import type { Across, End, Message, MessageFrom } from '../messages.ts';
 import { type Checksum, corruption, MessageChecks, readUint32, writeUint32 } from '../seal.ts';
+import { TensorSender } from './tensor-sender.ts';
 import { type TensorReceiver, TensorTap } from './tensor-tap.ts';
 
 export type CloseReason =
@@ -50,6 +44,7 @@ export class Connection<Local extends End> {
   /** Frames of the end that dialled carry a masking key; ours is zero. */
   readonly #masked: boolean;
   readonly #sent: MessageChecks;
+  readonly #tensors: TensorSender;
   readonly #received: MessageChecks;
   readonly remoteAddress: string;
   #handlers: ConnectionHandlers<Local> | null = null;
@@ -66,6 +61,7 @@ export class Connection<Local extends End> {
     this.#received = new MessageChecks(checksum);
     this.#socket = socket;
     this.#stream = stream;
+    this.#tensors = new TensorSender(stream, masked, this.#sent, () => this.isOpen);
     this.#local = local;
     this.#masked = masked;
     this.remoteAddress = stream.remoteAddress ?? '';
@@ -154,6 +150,7 @@ export class Connection<Local extends End> {
   /** Sends a message; false when the connection is no longer open (nothing is sent then). */
   send(message: MessageFrom<Local>): boolean {
     if (!this.isOpen) return false;
+    this.#tensors.flush();
     this.#socket.send(encodeMessage(message as Message, this.#sent));
     return true;
   }
@@ -165,26 +162,7 @@ export class Connection<Local extends End> {
    */
   sendTensor(head: TensorHead, parts: readonly Uint8Array[], onLeft?: () => void): boolean {
     if (!this.isOpen) return false;
-    let dataBytes = 0;
-    for (const part of parts) dataBytes += part.length;
-    const headBytes = tensorHeadBytes(head.type);
-    const prefix = Buffer.allocUnsafe(frameHeadBytesMax + headBytes);
-    const at = writeFrameHead(prefix, headBytes + dataBytes, this.#masked);
-    const end = writeTensorHead(head, parts, prefix, at, this.#sent);
-    const stream = this.#stream;
-    if (dataBytes <= smallTensorBytes) {
-      stream.write(joined(prefix.subarray(0, end), parts, dataBytes));
-      onLeft?.();
-      return true;
-    }
-    stream.cork();
-    stream.write(prefix.subarray(0, end));
-    const last = parts.length - 1;
-    parts.forEach((part, i) => {
-      if (i === last && onLeft) stream.write(part, (error) => !error && onLeft());
-      else stream.write(part);
-    });
-    stream.uncork();
+    this.#tensors.send(head, parts, onLeft);
     return true;
   }
 
@@ -205,6 +183,7 @@ export class Connection<Local extends End> {
 
   /** Ends it in order: what was sent before still goes out. onClose follows. */
   close(code: number = closeCodes.done, text = ''): void {
+    if (this.isOpen) this.#tensors.flush();
     this.#reason ??= { kind: 'local' };
     this.#socket.resume();
     this.#finish(code, text.slice(0, 100));
@@ -290,49 +269,8 @@ function countBytes(count: number): Uint8Array {
   return out;
 }
 
-/** Below this a tensor is copied behind its head: one small write is cheaper than several. In bytes. */
-const smallTensorBytes = 16_384;
-
 /** A chunk that ends no frame shows life from this size on: in a frame whose length was changed on the way, pings go under. */
 const progressBytesMin = 64;
 
 /** Smaller ones are left to the collector. In bytes. */
 const releasedChunkBytesMin = 8_192;
-
-/** 2 bytes, 8 of length, 4 of masking key. */
-const frameHeadBytesMax = 14;
-
-/** A whole binary frame's head (RFC 6455, 5.2). Returns its length. */
-function writeFrameHead(out: Buffer, payloadBytes: number, masked: boolean): number {
-  const maskBit = masked ? 0x80 : 0;
-  out[0] = 0x82;
-  let at = 2;
-  if (payloadBytes < 126) {
-    out[1] = maskBit | payloadBytes;
-  } else if (payloadBytes < 65_536) {
-    out[1] = maskBit | 126;
-    out.writeUInt16BE(payloadBytes, 2);
-    at = 4;
-  } else {
-    out[1] = maskBit | 127;
-    out.writeUInt32BE(Math.floor(payloadBytes / 2 ** 32), 2);
-    out.writeUInt32BE(payloadBytes >>> 0, 6);
-    at = 10;
-  }
-  if (masked) {
-    out.writeUInt32BE(0, at);
-    at += 4;
-  }
-  return at;
-}
-
-function joined(prefix: Uint8Array, parts: readonly Uint8Array[], dataBytes: number): Buffer {
-  const whole = Buffer.allocUnsafe(prefix.length + dataBytes);
-  whole.set(prefix, 0);
-  let at = prefix.length;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}

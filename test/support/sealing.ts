@@ -11,7 +11,7 @@ import {
   writeTensorHead,
 } from '../../proto/codec.ts';
 import type { Across, End, Message, MessageFrom } from '../../proto/messages.ts';
-import { MessageChecks, sealBytes, writeSeal } from '../../proto/seal.ts';
+import { MessageChecks, seal, sealBytes } from '../../proto/seal.ts';
 
 /** Of one direction of a connection that is made of Node's own parts. */
 export function checksOf(): MessageChecks {
@@ -22,7 +22,7 @@ export function checksOf(): MessageChecks {
 export function sealed(bytes: Uint8Array, checks: MessageChecks = checksOf()): Uint8Array<ArrayBuffer> {
   const frame = new Uint8Array(sealBytes + bytes.length);
   frame.set(bytes, sealBytes);
-  writeSeal(checks.begin(bytes), frame, 0);
+  seal(frame, [], checks);
   return frame;
 }
 
@@ -46,7 +46,8 @@ export function tensorMessage(
   checks: MessageChecks = checksOf(),
 ): { readonly message: Uint8Array<ArrayBuffer>; readonly headEnd: number } {
   const message = new Uint8Array(tensorHeadBytes(head.type) + data.length);
-  const headEnd = writeTensorHead(head, [data], message, 0, checks);
+  const headEnd = writeTensorHead(head, data.length, message, 0);
   message.set(data, headEnd);
+  seal(message, [], checks);
   return { message, headEnd };
 }
