@@ -95,6 +95,8 @@ export class Mesh {
   }
 }
 
+const gaveUpText = 'the mesh was given up';
+
 /** The time until all are connected. */
 class MeshForming {
   readonly #options: MeshOptions;
@@ -138,9 +140,10 @@ class MeshForming {
     }
   }
 
+  /** In order: one that can be reached must not be taken for lost because it gave up for want of another. */
   abandon(): void {
     this.#giveUp.abort();
-    for (const connection of this.#open) connection.destroy();
+    for (const connection of this.#open) connection.close(closeCodes.done, gaveUpText);
   }
 
   async #dial(rank: number): Promise<void> {
@@ -224,7 +227,9 @@ class MeshForming {
   }
 
   #closed(rank: number, reason: CloseReason): void {
-    if (reason.kind === 'local') return;
+    // Whom it could not reach is its to say.
+    const gaveUp = reason.kind === 'remote' && reason.code === closeCodes.done && reason.text === gaveUpText;
+    if (reason.kind === 'local' || gaveUp) return;
     const { handlers } = this.#options;
     const why = closeText(reason);
     this.#complete.reject(new MeshError(why, [rank]));

@@ -14,8 +14,11 @@ const seconds = Number(process.env.LOCKSTEP_CHAOS_SECONDS ?? 0);
 const seed = Number(process.env.LOCKSTEP_CHAOS_SEED ?? 1);
 const testTimeoutMs = 240_000 + 3_000 * seconds;
 
-/** Generous: a machine with other work, too. */
-const standstillMsMax = 15_000;
+/**
+ * Generous: a machine with other work, too. In the long run hosts are also cut off between their standing and their readiness,
+ * when they are given limits.silenceWhileFormingMs.
+ */
+const standstillMsMax = seconds === 0 ? 15_000 : 45_000;
 
 const workers = ['a', 'b', 'c'] as const;
 const hosts = ['coordinator', ...workers];
@@ -118,11 +121,13 @@ async function sufferWhileForming(): Promise<void> {
   const whole = run.membership(3);
   network.cut([]);
   await whole;
+  const withoutOther = run.membership(2);
   network.cut(both(drop('b', null)));
   const cutMs = performance.now();
-  const again = await run.steps(3);
+  await withoutOther;
+  const again = await run.steps(1);
   process.stdout.write(
-    `a worker cut off while the members form: next steps after ${(again.atMs - cutMs).toFixed(0)} ms\n`,
+    `a worker cut off while the members form: next step after ${(again.atMs - cutMs).toFixed(0)} ms\n`,
   );
   const all = run.cluster.world === workers.length ? null : run.membership(workers.length);
   network.cut([]);
@@ -148,7 +153,7 @@ it.skipIf(why !== null)(
   async () => {
     const isShort = seconds === 0;
     for (const fault of faults) if (!isShort || fault.long === undefined) await suffer(fault);
-    await sufferWhileForming();
+    if (!isShort) await sufferWhileForming();
     const random = new Random(seed);
     let anyCuts = 0;
     for (const endMs = performance.now() + seconds * 1_000; performance.now() < endMs; anyCuts += 1) {

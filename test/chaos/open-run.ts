@@ -8,7 +8,7 @@ import { doneEvent, lockstep } from '../e2e/command-line.ts';
 import { Cluster, type ClusterOptions, type Told } from './cluster.ts';
 
 /** Whatever is waited for comes within this, also on a machine with other work. */
-export const patienceMs = 30_000;
+export const patienceMs = 60_000;
 
 const configFile = 'open.json';
 
