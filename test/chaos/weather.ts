@@ -3,7 +3,7 @@
 
 import { Random } from '../sim/clock.ts';
 
-export const mishapKinds = ['fragments', 'pause', 'truncation', 'reset', 'flip'] as const;
+export const mishapKinds = ['flip', 'truncation', 'fragments', 'reset', 'pause'] as const;
 export type MishapKind = (typeof mishapKinds)[number];
 
 /** Something that happens once, to one direction of one connection. */
@@ -54,7 +54,7 @@ export function mishapsOf(seed: number, durationMs: number, kinds: readonly Mish
     mishaps.push({
       kind,
       atMs,
-      afterBytes: Math.floor(random.magnitude(1, 10_000)),
+      afterBytes: Math.floor(random.magnitude(1, 3_000)),
       connection: random.below(2 ** 20),
       towards: random.chance(0.5) ? 'listener' : 'dialler',
       amount: amountOf(kind, random),
