@@ -31,7 +31,7 @@ export type CoordinatorEvent =
 export type Timer =
   | { readonly kind: 'gathering' }
   | { readonly kind: 'suspicion' | 'forming'; readonly generation: number }
-  | { readonly kind: 'exclusion'; readonly workerId: string };
+  | { readonly kind: 'exclusion' | 'pardon'; readonly workerId: string };
 
 export type CoordinatorEffect =
   | { readonly do: 'send'; readonly connection: ConnectionId; readonly message: ToWorker }

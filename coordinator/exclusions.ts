@@ -2,14 +2,22 @@
 // sent what they must not. Pure.
 
 import type { Refusal } from './admission.ts';
+import type { CoordinatorEffect, Timer } from './effects.ts';
 
 /** A worker that the others could not go on with is let in again after this long, in milliseconds; after each further
     time twice as long, up to the most. */
 const exclusionMs = { first: 5_000, most: 300_000 } as const;
 
+/** A verdict is taken back after this long, in milliseconds. */
+const pardonMs = 300_000;
+
+export function pardonLater(workerId: string): CoordinatorEffect {
+  return { do: 'setTimer', timer: { kind: 'pardon', workerId }, ms: pardonMs };
+}
+
 export class Exclusions {
   readonly #unreachable = new Set<string>();
-  /** How often each was excluded. */
+  /** How often each was suspected by a verdict, of late. */
   readonly #times = new Map<string, number>();
   readonly #quarantined: Map<string, string>;
 
@@ -18,16 +26,28 @@ export class Exclusions {
     this.#quarantined = new Map(quarantined);
   }
 
-  /** Until readmit(), which is due after as many milliseconds as it returns. */
-  exclude(workerId: string): number {
-    this.#unreachable.add(workerId);
+  /**
+   * For as many milliseconds as it returns. Null: it stays, for the first broken connection may be
+   * nobody's fault.
+   */
+  exclude(workerId: string, broken: boolean): number | null {
     const times = this.#times.get(workerId) ?? 0;
     this.#times.set(workerId, times + 1);
+    if (broken && times === 0) return null;
+    this.#unreachable.add(workerId);
     return Math.min(exclusionMs.most, exclusionMs.first * 2 ** times);
   }
 
-  readmit(workerId: string): void {
-    this.#unreachable.delete(workerId);
+  /** What was set for later. */
+  due({ kind, workerId }: Timer & { readonly workerId: string }): CoordinatorEffect[] {
+    if (kind === 'exclusion') {
+      this.#unreachable.delete(workerId);
+      return [pardonLater(workerId)];
+    }
+    const times = this.#times.get(workerId) ?? 0;
+    if (times > 1) this.#times.set(workerId, times - 1);
+    else this.#times.delete(workerId);
+    return [];
   }
 
   /** For the rest of the run; `what` it did, to be told. */

@@ -7,13 +7,14 @@ import { refusalOf } from './admission.ts';
 import { Blame } from './blame.ts';
 import { departureOf, mustHandOver } from './departure.ts';
 import type { CoordinatorEffect, CoordinatorEvent, FromWorker, Timer, ToWorker } from './effects.ts';
+import { pardonLater } from './exclusions.ts';
 import { Gathering, gatherAgainMs } from './gathering.ts';
 import { alignmentIfKnown, formation, lateToForm } from './membership.ts';
 import { Progress } from './progress.ts';
 import { endingOf } from './results.ts';
 import { Roster } from './roster.ts';
 import { suspicionMs } from './suspicion.ts';
-import { knownCode, sendAlignment, sendFailure, sendRefusal, sendTo } from './tell.ts';
+import { cannotReach, knownCode, sendAlignment, sendFailure, sendRefusal, sendTo } from './tell.ts';
 import type { Hello, RunFacts, Worker } from './worker-record.ts';
 
 type Phase = 'gathering' | 'aligning' | 'running' | 'paused' | 'over';
@@ -335,7 +336,8 @@ export class CoordinatorMachine {
     return [{ do: 'send', connection: worker.connection, message: { type: 'released' } }];
   }
 
-  #suspect(by: Worker, { generation, rank, why }: FromWorker & { type: 'suspect' }): CoordinatorEffect[] {
+  #suspect(by: Worker, suspicion: FromWorker & { type: 'suspect' }): CoordinatorEffect[] {
+    const { generation, rank, why, broken } = suspicion;
     if (this.#phase === 'gathering' && generation === this.#generation) {
       this.#gathering.gone(rank);
       const reason = this.#gathering.reason(this.#roster.present());
@@ -343,11 +345,10 @@ export class CoordinatorMachine {
     }
     const suspected = this.#members[rank];
     if (!this.#isMember(by, generation) || suspected === undefined || suspected === by) return [];
-    const isFirst = this.#blame.suspicions.add(this.#members.indexOf(by), rank, why);
-    const message = `worker ${by.hello!.workerId} cannot reach worker ${suspected.hello!.workerId}: ${why}`;
-    const timer = { kind: 'suspicion', generation: this.#generation } as const;
+    const isFirst = this.#blame.suspicions.add({ by: this.#members.indexOf(by), rank, why, broken });
+    const timer = { kind: 'suspicion', generation } as const;
     return [
-      { do: 'notice', message },
+      { do: 'notice', message: cannotReach(by, suspected, why) },
       ...(isFirst ? [{ do: 'setTimer', timer, ms: suspicionMs } as const] : []),
     ];
   }
@@ -373,10 +374,7 @@ export class CoordinatorMachine {
       const isLate = this.#phase === 'gathering' && this.#roster.present().length > 0;
       return isLate ? this.#reform('no more are waited for') : [];
     }
-    if (timer.kind === 'exclusion') {
-      this.#blame.exclusions.readmit(timer.workerId);
-      return [];
-    }
+    if ('workerId' in timer) return this.#blame.exclusions.due(timer);
     if (timer.generation !== this.#generation) return [];
     const late = timer.kind === 'forming' && this.#phase === 'aligning' ? lateToForm(this.#members) : [];
     if (late.length > 0) return this.#leftOut(late, 'it does not become ready');
@@ -385,7 +383,8 @@ export class CoordinatorMachine {
     const worker = verdict === null ? undefined : this.#members[verdict.rank];
     if (verdict === null || worker === undefined) return [];
     const { workerId } = worker.hello!;
-    const ms = this.#blame.exclusions.exclude(workerId);
+    const ms = this.#blame.exclusions.exclude(workerId, verdict.broken);
+    if (ms === null) return [pardonLater(workerId), ...this.#reform(`all connect anew: ${verdict.why}`)];
     return [
       { do: 'setTimer', timer: { kind: 'exclusion', workerId }, ms },
       ...this.#leftOut([worker], `the others cannot go on with it: ${verdict.why}`),

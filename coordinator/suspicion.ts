@@ -3,18 +3,20 @@
 /** From the first suspicion to the verdict, in milliseconds: time for the socket of a dead worker to say so itself. */
 export const suspicionMs = 300;
 
-interface Suspicion {
+export interface Suspicion {
   readonly by: number;
   readonly rank: number;
   readonly why: string;
+  /** A connection that stood broke. */
+  readonly broken: boolean;
 }
 
 export class Suspicions {
   #suspects: Suspicion[] = [];
 
   /** True for the first. */
-  add(by: number, rank: number, why: string): boolean {
-    this.#suspects.push({ by, rank, why });
+  add(suspicion: Suspicion): boolean {
+    this.#suspects.push(suspicion);
     return this.#suspects.length === 1;
   }
 
@@ -23,10 +25,11 @@ export class Suspicions {
     this.#suspects = [];
   }
 
-  /** The rank to leave out and what was first said of it, or null where nobody is suspected. */
-  verdict(): { readonly rank: number; readonly why: string } | null {
+  /** Of the rank to leave out, what was first said of it that no broken connection explains; null where nobody is suspected. */
+  verdict(): Suspicion | null {
     const rank = mostSuspected(this.#suspects);
-    return rank === null ? null : this.#suspects.find((each) => each.rank === rank)!;
+    const of = this.#suspects.filter((each) => each.rank === rank);
+    return of.find(({ broken }) => !broken) ?? of[0] ?? null;
   }
 }
 

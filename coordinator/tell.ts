@@ -58,3 +58,7 @@ export function sendRefusal(worker: Worker, code: ErrorCode, message: string): C
 export function knownCode(named: string): ErrorCode {
   return Object.hasOwn(errorCodes, named) ? (named as ErrorCode) : 'LOCKSTEP_WORKER_FAILED';
 }
+
+export function cannotReach(by: Worker, suspected: Worker, why: string): string {
+  return `worker ${by.hello!.workerId} cannot reach worker ${suspected.hello!.workerId}: ${why}`;
+}

@@ -129,7 +129,16 @@ export const messages = {
   ready: { direction: 'up', fields: { generation } },
   start: { direction: 'down', fields: { generation } },
   /** A peer cannot be reached or has gone; the sender's step cannot end. */
-  suspect: { direction: 'up', fields: { generation, rank: integer(limits.workersMax), why: line } },
+  suspect: {
+    direction: 'up',
+    fields: {
+      generation,
+      rank: integer(limits.workersMax),
+      why: line,
+      /** A connection that stood broke, while both ends may be well: it can be made again. */
+      broken: flag,
+    },
+  },
   /**
    * What came from these ranks in `step` cannot be right. No ranks: the step's result is not finite though computed alone it
    * is, and it is not known whose fault that is.

@@ -41,7 +41,7 @@ export interface MemberOptions {
   readonly send: (message: MessageFrom<'worker'>) => void;
   readonly snapshot: (step: number, last: boolean, lanes: LanePool) => void;
   readonly lease: ShardLease;
-  readonly onPeerLost: (rank: number, why: string) => void;
+  readonly onPeerLost: (rank: number, why: string, broken: boolean) => void;
   readonly onAccused: (step: number, accusation: Accusation) => void;
   readonly onFinished: (step: number, lanes: LanePool) => void;
   readonly onFailed: (error: LockstepError, phase: string, step: number) => void;
@@ -159,8 +159,8 @@ export class Member {
       silenceMs: () => (this.#running ? limits.silenceMs : limits.silenceWhileFormingMs),
       handlers: {
         onMessage: (from, message) => this.#peerSaid(from, message),
-        onLost: (from, why) => {
-          if (!this.#ending.signal.aborted) onPeerLost(from, why);
+        onLost: (from, why, broken) => {
+          if (!this.#ending.signal.aborted) onPeerLost(from, why, broken);
         },
         onMisconduct: (from, what) => {
           if (this.#ending.signal.aborted) return;
@@ -266,7 +266,7 @@ export class Member {
         return error ?? accusationOf(sums, membership.members, rank, step === this.#verifyStep(align));
       },
       onAccused: this.#options.onAccused,
-      onPeerOverdue: this.#options.onPeerLost,
+      onPeerOverdue: (late, why) => this.#options.onPeerLost(late, why, false),
       lease: this.#options.lease,
       shardsMax: Math.ceil(run.config.shards / membership.members.length),
       onFinished: (step) => onFinished(step, lanes),

@@ -30,7 +30,8 @@ export type CollectiveMessage = Exclude<PeerMessage, { type: 'statePiece' }>;
 
 export interface MeshHandlers {
   onMessage(rank: number, message: PeerMessage): void;
-  onLost(rank: number, why: string): void;
+  /** `broken`: the connection stood and broke; else the peer is silent. */
+  onLost(rank: number, why: string, broken: boolean): void;
   /** It sent what no honest worker sends; its connection is closed. */
   onMisconduct(rank: number, what: string): void;
   /** Who takes a large tensor while it comes; see Connection. */
@@ -235,7 +236,7 @@ class MeshForming {
     this.#complete.reject(new MeshError(why, [rank]));
     if (reason.kind === 'protocol' && isMisconduct(reason.error.code)) {
       handlers.onMisconduct(rank, reason.error.message);
-    } else handlers.onLost(rank, why);
+    } else handlers.onLost(rank, why, !(reason.kind === 'lost' && reason.silent));
   }
 
   #finishIfComplete(): void {

@@ -268,7 +268,7 @@ export class WorkerSession {
       snapshot: (step, last, lanes) => this.#snapshot(generation, step, lanes, last),
       lease: this.#lease,
       onAccused: (step, { ranks, what }) => this.#handle({ is: 'accused', generation, step, ranks, what }),
-      onPeerLost: (rank, why) => this.#handle({ is: 'peerLost', generation, rank, why }),
+      onPeerLost: (rank, why, broken) => this.#handle({ is: 'peerLost', generation, rank, why, broken }),
       onFinished: (step, lanes) => this.#background(this.#finished(generation, step, lanes)),
       onFailed: (error, phase, step) => this.#stepsFailed(error, phase, step),
     });
@@ -284,7 +284,8 @@ export class WorkerSession {
     } catch (error) {
       if (this.#member !== member || this.#machine.generation !== generation) return;
       if (!(error instanceof MeshError)) throw error;
-      for (const rank of error.ranks) this.#handle({ is: 'peerLost', generation, rank, why: error.message });
+      for (const rank of error.ranks)
+        this.#handle({ is: 'peerLost', generation, rank, why: error.message, broken: false });
       return;
     }
     this.#firstStep ??= member.step;

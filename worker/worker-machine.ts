@@ -7,6 +7,13 @@ import { type ErrorCode, errorCodes } from '../src/errors.ts';
 type FromCoordinator = MessageFrom<'coordinator'>;
 type ToCoordinator = MessageFrom<'worker'>;
 
+/** Another member, why it is lost, and whether that was a connection that stood and broke. */
+interface LostPeer {
+  readonly rank: number;
+  readonly why: string;
+  readonly broken: boolean;
+}
+
 export type WorkerEvent =
   /** The link stands, for the first time or again. */
   | { readonly is: 'opened'; readonly hello: Omit<MessageOf<'hello'>, 'runId' | 'generation'> }
@@ -19,7 +26,7 @@ export type WorkerEvent =
   /** Engine, mesh and state of this generation stand. */
   | { readonly is: 'aligned'; readonly generation: number }
   /** Another member cannot be reached, or is gone. */
-  | { readonly is: 'peerLost'; readonly generation: number; readonly rank: number; readonly why: string }
+  | ({ readonly is: 'peerLost'; readonly generation: number } & LostPeer)
   /** What came from these ranks in this step cannot be right; no ranks: it is not known from whom it came. */
   | {
       readonly is: 'accused';
@@ -93,7 +100,7 @@ export class WorkerMachine {
   #leaving = false;
   #redialAfterMs = 0;
   /** Members of this generation that are gone or cannot be reached, by rank: a coordinator that comes back is told. */
-  readonly #lostPeers = new Map<number, string>();
+  readonly #lostPeers = new Map<number, LostPeer>();
 
   get phase(): Phase {
     return this.#phase;
@@ -135,8 +142,8 @@ export class WorkerMachine {
         return this.#send({ type: 'ready', generation: this.#generation });
       case 'peerLost':
         if (event.generation !== this.#generation || this.#phase === 'finished') return [];
-        this.#lostPeers.set(event.rank, event.why);
-        return this.#suspect(event.rank, event.why);
+        this.#lostPeers.set(event.rank, event);
+        return this.#suspect(event);
       case 'accused':
         if (event.generation !== this.#generation || this.#phase === 'finished') return [];
         return this.#send({
@@ -259,13 +266,13 @@ export class WorkerMachine {
     if (this.#phase === 'loading') return [{ do: 'prepare', welcome: message }];
     return [
       ...this.#send({ type: 'ready', generation: 0 }),
-      ...[...this.#lostPeers].flatMap(([rank, why]) => this.#suspect(rank, why)),
+      ...[...this.#lostPeers.values()].flatMap((lost) => this.#suspect(lost)),
       ...(this.#leaving ? this.#send({ type: 'leave' }) : []),
     ];
   }
 
-  #suspect(rank: number, why: string): WorkerEffect[] {
-    return this.#send({ type: 'suspect', generation: this.#generation, rank, why });
+  #suspect({ rank, why, broken }: LostPeer): WorkerEffect[] {
+    return this.#send({ type: 'suspect', generation: this.#generation, rank, why, broken });
   }
 
   /** That the others could not reach this worker passes; anything else is final. */

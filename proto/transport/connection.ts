@@ -19,7 +19,8 @@ export type CloseReason =
   /** The other end closed it in order. */
   | { readonly kind: 'remote'; readonly code: number; readonly text: string }
   /** It broke: the process across died, the network went. */
-  | { readonly kind: 'lost'; readonly message: string }
+  /** `silent`: nothing was heard for too long. */
+  | { readonly kind: 'lost'; readonly message: string; readonly silent: boolean }
   /** What came in was wrong; the connection was ended for it. */
   | { readonly kind: 'protocol'; readonly error: ProtocolError };
 
@@ -132,7 +133,8 @@ export class Connection<Local extends End> {
       lookedMs = nowMs;
       const silentMs = nowMs - this.#heardMs;
       if (silentMs > silenceMs()) {
-        this.#reason ??= { kind: 'lost', message: `silent for ${(silentMs / 1000).toFixed(1)} s` };
+        const message = `silent for ${(silentMs / 1000).toFixed(1)} s`;
+        this.#reason ??= { kind: 'lost', message, silent: true };
         this.#socket.terminate();
       } else if (this.isOpen && (silentMs > limits.pingIntervalMs / 2 || this.#sent.count !== told)) {
         told = this.#sent.count;
@@ -246,7 +248,7 @@ export class Connection<Local extends End> {
         kind: 'protocol',
         error: corruption(`not a WebSocket frame (${error.message})`),
       };
-    else this.#reason ??= { kind: 'lost', message: error.message };
+    else this.#reason ??= { kind: 'lost', message: error.message, silent: false };
   }
 
   #ended(code: number, text: string): void {
@@ -254,7 +256,7 @@ export class Connection<Local extends End> {
     clearTimeout(this.#timer);
     this.#reason ??=
       code === 1006
-        ? { kind: 'lost', message: 'the connection broke' }
+        ? { kind: 'lost', message: 'the connection broke', silent: false }
         : { kind: 'remote', code, text: text.slice(0, 123) };
     this.#handlers?.onClose(this.#reason);
   }

@@ -20,7 +20,7 @@ export interface MemberOptions {
   readonly held: HeldState | null;
   readonly send: (message: MessageFrom<'worker'>) => void;
   readonly snapshot: (step: number, state: Float32Array, last: boolean) => void;
-  readonly onPeerLost: (rank: number, why: string) => void;
+  readonly onPeerLost: (rank: number, why: string, broken: boolean) => void;
   readonly onAccused: (step: number, accusation: Accusation) => void;
   readonly onLanesStuck: (step: number) => void;
   readonly onFormed: () => void;
@@ -149,7 +149,7 @@ export class SimMember {
       },
       verifyStep: align.verify ? align.step + 1 : null,
       onAccused: this.#options.onAccused,
-      onPeerOverdue: this.#options.onPeerLost,
+      onPeerOverdue: (late, why) => this.#options.onPeerLost(late, why, false),
       onLanesStuck: this.#options.onLanesStuck,
       send,
       snapshot: (step, last) => {
@@ -255,7 +255,7 @@ export class SimMember {
     this.#meshFails([rank], why);
     if (this.#ended) return;
     const { onAccused, onPeerLost } = this.#options;
-    if (kind !== 'protocol') onPeerLost(rank, why);
+    if (kind !== 'protocol') onPeerLost(rank, why, !why.startsWith('silent'));
     else {
       const { worker, membership } = this.#options;
       const blamesAnother = worker.simulation.broken === 'blamesAnother';

@@ -217,13 +217,13 @@ export class WorkerProcess {
       held: this.#held,
       send: (message) => this.#send(message),
       snapshot: (step, state, last) => this.#snapshot(generation, step, state, last),
-      onPeerLost: (rank, why) => this.#handle({ is: 'peerLost', generation, rank, why }),
+      onPeerLost: (rank, why, broken) => this.#handle({ is: 'peerLost', generation, rank, why, broken }),
       onAccused: (step, { ranks, what }) => this.#handle({ is: 'accused', generation, step, ranks, what }),
       onLanesStuck: (step) => this.#lanesStuck(step),
       onFormed: () => this.#handle({ is: 'aligned', generation }),
       onMeshFailed: (ranks, why) => {
         if (!isCurrent()) return;
-        for (const rank of ranks) this.#handle({ is: 'peerLost', generation, rank, why });
+        for (const rank of ranks) this.#handle({ is: 'peerLost', generation, rank, why, broken: false });
       },
       onFinished: (step, state) => this.#finished(generation, step, state),
     });

@@ -221,7 +221,7 @@ describe('changes', () => {
   });
 
   it('leave out whom the others cannot reach, for a while', () => {
-    expect(sent(say(1, { type: 'suspect', generation: 1, rank: 1, why: 'timeout' }))).toEqual([
+    expect(sent(say(1, { type: 'suspect', generation: 1, rank: 1, why: 'timeout', broken: false }))).toEqual([
       'notice',
       'setTimer',
     ]);
@@ -232,8 +232,14 @@ describe('changes', () => {
     expect(sent(join(5, hello('w2')))).toEqual(['welcome']);
   });
 
+  it('connect all anew after a first broken connection', () => {
+    say(1, { type: 'suspect', generation: 1, rank: 1, why: 'reset', broken: true });
+    const verdict = machine.handle({ is: 'timer', timer: { kind: 'suspicion', generation: 1 } });
+    expect(sent(verdict)).toEqual(['setTimer', 'journal', 'formed', 'membership to 1', 'membership to 2']);
+  });
+
   it('drop a suspicion whose generation is over', () => {
-    say(1, { type: 'suspect', generation: 1, rank: 1, why: 'x' });
+    say(1, { type: 'suspect', generation: 1, rank: 1, why: 'x', broken: false });
     machine.handle({ is: 'closed', connection: 2, why: 'x' });
     expect(machine.handle({ is: 'timer', timer: { kind: 'suspicion', generation: 1 } })).toEqual([]);
   });

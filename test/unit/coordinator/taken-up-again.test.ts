@@ -47,7 +47,7 @@ describe('a run that is taken up again', () => {
     return join(connection, hello(`w${connection}`, { runId: 'run', generation: 7 }));
   };
   const gone = (by: number, rank: number, generation = 7): CoordinatorEffect[] =>
-    say(by, { type: 'suspect', generation, rank, why: 'closed' });
+    say(by, { type: 'suspect', generation, rank, why: 'closed', broken: false });
   const late: CoordinatorEvent = { is: 'timer', timer: { kind: 'gathering' } };
 
   it('goes on when the members of its newest generation are back', () => {

@@ -133,7 +133,7 @@ describe('aligning', () => {
     expect(hear(membership(2))).toEqual(['form']);
     expect(handle({ is: 'quiet', generation: 1, step: null })).toEqual([]);
     expect(handle({ is: 'aligned', generation: 1 })).toEqual([]);
-    expect(handle({ is: 'peerLost', generation: 1, rank: 1, why: 'gone' })).toEqual([]);
+    expect(handle({ is: 'peerLost', generation: 1, rank: 1, why: 'gone', broken: true })).toEqual([]);
     expect(hear(membership(1))).toEqual([]);
   });
 
@@ -148,7 +148,9 @@ describe('aligning', () => {
 
   it('suspects a peer that it cannot reach', () => {
     running();
-    expect(handle({ is: 'peerLost', generation: 1, rank: 1, why: 'gone' })).toEqual(['suspect 1']);
+    expect(handle({ is: 'peerLost', generation: 1, rank: 1, why: 'gone', broken: true })).toEqual([
+      'suspect 1',
+    ]);
   });
 });
 
@@ -179,7 +181,7 @@ describe('without a coordinator', () => {
   it('goes on, looks for it, and is ready for a membership when it is back', () => {
     running();
     expect(machine.handle({ is: 'closed', why: 'killed' })).toEqual([{ do: 'redial', afterMs: 0 }]);
-    expect(handle({ is: 'peerLost', generation: 1, rank: 1, why: 'gone' })).toEqual([]);
+    expect(handle({ is: 'peerLost', generation: 1, rank: 1, why: 'gone', broken: true })).toEqual([]);
     expect(open()).toEqual(['hello 1']);
     expect(welcome()).toEqual(['ready 0', 'suspect 1']);
     expect(hear(membership(2))).toEqual(['form']);
