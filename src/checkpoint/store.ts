@@ -7,7 +7,7 @@ import { LockstepError } from '../errors.ts';
 import { makeDirectory, namesIn, removeFile, temporaryExtension, writeDurably } from './durable-file.ts';
 import { type Retention, stepsThatStay } from './retention.ts';
 import { decodeSafetensors, encodeSafetensors } from './safetensors.ts';
-import { type Content, decodeSidecar, encodeSidecar, type Sidecar, sha256Of } from './sidecar.ts';
+import { type Content, decodeSidecar, encodeSidecar, type Sidecar } from './sidecar.ts';
 import { type Checkpoint, checkpointOfTensors, tensorsOfCheckpoint } from './state.ts';
 import { weightsSha256 } from './weights-hash.ts';
 
@@ -40,7 +40,7 @@ export async function writeCheckpoint(
   const finite = Object.entries(checkpoint.metrics).filter(([, value]) => Number.isFinite(value));
   const sidecar: Sidecar = {
     step: checkpoint.step,
-    ...contentOf(bytes),
+    ...(await contentOf(bytes)),
     previousSha256,
     weightsSha256: weightsSha256(checkpoint.parameters, checkpoint.statistics),
     metrics: Object.fromEntries(finite),
@@ -60,7 +60,7 @@ export async function writeCheckpoint(
 export async function readCheckpoint(path: string): Promise<Checkpoint> {
   const bytes = await readBytes(path);
   const text = await sidecarText(path);
-  if (text !== null) verify(bytes, text, path);
+  if (text !== null) await verify(bytes, text, path);
   try {
     return checkpointOfTensors(decodeSafetensors(bytes));
   } catch (error) {
@@ -137,17 +137,22 @@ async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
   }
 }
 
-function verify(bytes: Uint8Array, text: string, path: string): void {
+async function verify(bytes: Uint8Array<ArrayBuffer>, text: string, path: string): Promise<void> {
   const sidecar = decodeSidecar(text);
   if (sidecar === null) throw invalid(sidecarOf(path), 'is damaged, so the checkpoint cannot be verified');
-  const found = contentOf(bytes);
+  const found = await contentOf(bytes);
   if ([sidecar, sidecar.replaces].some((told) => told !== undefined && isSame(told, found))) return;
   if (found.bytes !== sidecar.bytes)
     throw invalid(path, `has ${found.bytes} bytes, but ${sidecar.bytes} were written`);
   throw invalid(path, `has SHA-256 ${found.sha256}, but ${sidecar.sha256} was written`);
 }
 
-const contentOf = (bytes: Uint8Array): Content => ({ bytes: bytes.length, sha256: sha256Of(bytes) });
+/** Hashed on another thread: steps go on meanwhile. */
+async function contentOf(bytes: Uint8Array<ArrayBuffer>): Promise<Content> {
+  const digest = await crypto.subtle.digest('SHA-256', bytes);
+  return { bytes: bytes.length, sha256: Buffer.from(digest).toString('hex') };
+}
+
 const isSame = (a: Content, b: Content): boolean => a.bytes === b.bytes && a.sha256 === b.sha256;
 
 /** The text of the .json beside a checkpoint; null where there is none. */
@@ -173,8 +178,8 @@ async function goodContentOf(path: string): Promise<Content | null> {
   if (text === null) return null;
   try {
     const bytes = await readBytes(path);
-    verify(bytes, text, path);
-    return contentOf(bytes);
+    await verify(bytes, text, path);
+    return await contentOf(bytes);
   } catch {
     return null;
   }
