@@ -81,7 +81,7 @@ export function alignmentOf(standings: readonly Standing[], checkpointStep: numb
     const reason =
       behind.length === 0
         ? `all are at step ${step}`
-        : `ranks ${behind.join(', ')} heal from rank ${newest.rank} at step ${step}`;
+        : `${behind.length === 1 ? `rank ${behind[0]} heals` : `ranks ${behind.join(', ')} heal`} from rank ${newest.rank} at step ${step}`;
     return { step, origin: 'member', source: newest.rank, behind, reason };
   }
   const step = checkpointStep ?? 0;

@@ -30,6 +30,8 @@ export interface JoinOptions {
   readonly tls?: TlsIdentity | undefined;
   readonly signal: StopSignal;
   readonly onNotice: (message: string) => void;
+  /** The coordinator answered, at first and whenever it had been away. */
+  readonly onConnected?: ((workerId: string) => void) | undefined;
 }
 
 export interface JoinResult {
@@ -75,13 +77,16 @@ export async function joinRun(options: JoinOptions): Promise<JoinResult> {
       ending: ending.signal,
       onWait: (why) => onNotice(`${why} It is waited for, for up to ${options.waitMs / 1_000} seconds`),
     });
+    options.onConnected?.(workerId);
     const session = new WorkerSession({
       link,
-      redial: (ending) => {
+      redial: async (ending) => {
         onNotice(
           `the coordinator is gone; it is looked for again for up to ${coordinatorAwayMs / 60_000} minutes`,
         );
-        return dialAgain(door, ending);
+        const again = await dialAgain(door, ending);
+        options.onConnected?.(workerId);
+        return again;
       },
       hello: helloOf(backend, { workerId, threads, ...peer }),
       backend,

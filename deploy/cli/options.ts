@@ -65,11 +65,21 @@ export function minWorkersOption(): Option {
     .default(1);
 }
 
-/** @param meaning of the number that is taken where none is given */
-export function threadsOption(usual = 'the cores, shared out'): Option {
-  return new Option('--threads <count>', `compute threads of each worker (default: ${usual})`).argParser(
-    integer(1, threadsMax),
-  );
+/** Of a command that starts workers. */
+export function workerThreadsOption(usual: number | null = null): Option {
+  const meaning = 'compute threads of each worker';
+  return usual === null
+    ? threads(`${meaning} (default: the cores, shared out)`)
+    : threads(meaning).default(usual);
+}
+
+/** Of a command that computes in its own process. */
+export function threadsOption(): Option {
+  return threads('compute threads (default: the cores)');
+}
+
+function threads(meaning: string): Option {
+  return new Option('--threads <count>', meaning).argParser(integer(1, threadsMax));
 }
 
 export function backendOption(): Option {
@@ -83,8 +93,9 @@ export function dataOption(usual = 'beside the config'): Option {
   return new Option('--data <directory>', `where the config's data files are (default: ${usual})`);
 }
 
-export function jsonOption(): Option {
-  return new Option('--json', 'print events as NDJSON on stdout');
+/** @param what is printed: events, unless said */
+export function jsonOption(what = 'events as NDJSON'): Option {
+  return new Option('--json', `print ${what} on stdout`);
 }
 
 export function tokenFileOption(): Option {
@@ -141,8 +152,18 @@ export function addRunOptions(command: Command): Command {
       ),
     )
     .addOption(dataOption())
-    .addOption(new Option('--out <directory>', 'where checkpoints and events go (default: runs/NAME)'))
-    .addOption(new Option('--resume', 'go on from the newest good checkpoint of the run'))
+    .addOption(
+      new Option(
+        '--out <directory>',
+        'where checkpoints and events go (default: runs/NAME, or NAME-2 and so on where there is one)',
+      ),
+    )
+    .addOption(
+      new Option(
+        '--resume',
+        'go on from the newest good checkpoint of the run in --out, else of the newest in runs',
+      ),
+    )
     .addOption(
       new Option('--stop-after <step>', 'stop with a checkpoint after this step; --resume goes on').argParser(
         integer(1),

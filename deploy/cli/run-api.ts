@@ -65,6 +65,8 @@ export interface WorkerOptions {
   readonly insecure: boolean;
   readonly signal: StopSignal;
   readonly onEvent: OnEvent;
+  /** The coordinator answered, at first and whenever it had been away. */
+  readonly onConnected?: ((workerId: string) => void) | undefined;
 }
 
 export interface WorkerResult {

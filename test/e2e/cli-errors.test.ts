@@ -148,6 +148,12 @@ const cases: readonly Case[] = [
     says: 'error: tyni.json: cannot read the config: there is no such file; did you mean tiny.json?',
   },
   {
+    what: 'a config that is not there, with none but its extension near',
+    args: train('nope.json'),
+    exitCode: 2,
+    says: 'error: nope.json: cannot read the config: there is no such file',
+  },
+  {
     what: 'JSON that is none',
     args: train('syntax.json'),
     exitCode: 2,

@@ -53,6 +53,7 @@ it('a worker that was started first joins when the coordinator is there', async 
   );
   expect(ended.exitCode, ended.stderr).toBe(0);
   expect(ended.stderr.split('\n').filter((line) => waits.test(line))).toHaveLength(1);
+  expect(ended.stderr).toMatch(/^connected to ws:\/\/127\.0\.0\.1:\d+ as worker \S+\nthe run is over$/m);
   expect(doneEvent(await begun.promise).steps).toBe(4);
 });
 

@@ -26,7 +26,7 @@ export function doctorCommand(context: Context): Command {
   return new Command('doctor')
     .summary('check what this machine can compute with')
     .description('Checks Node, memory, kernels and their numerics. Workers of one run need one fingerprint.')
-    .addOption(jsonOption())
+    .addOption(jsonOption('each finding as one line of JSON'))
     .action((options: { json?: boolean }) => {
       const findings = [...machine(context), ...backends()];
       for (const finding of findings) {
@@ -67,11 +67,7 @@ function backends(): Finding[] {
       () => nativeBackend(),
       'WebAssembly is used instead; with a C compiler: npm run build:native',
     ],
-    [
-      'wasm relaxed',
-      () => wasmBackend('relaxed'),
-      'needs Node.js 22 or later; the strict variant is used instead',
-    ],
+    ['wasm relaxed', () => wasmBackend('relaxed'), 'the strict variant is used instead'],
     ['wasm strict', () => wasmBackend('strict'), 'this Node.js has no WebAssembly SIMD'],
   ];
   const findings: Finding[] = [];

@@ -28,9 +28,9 @@ export function evaluateCommand(context: Context): Command {
     .argument('<checkpoint>', 'checkpoint, or directory of a run')
     .addOption(dataOption('the working directory'))
     .addOption(splitOption())
-    .addOption(threadsOption('the cores'))
+    .addOption(threadsOption())
     .addOption(backendOption())
-    .addOption(jsonOption())
+    .addOption(jsonOption('the result as one line of JSON'))
     .addHelpText('after', examples)
     .action((target: string, options: EvaluateOptions) => evaluate(context, target, options));
 }

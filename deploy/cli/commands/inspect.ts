@@ -42,7 +42,7 @@ export function inspectCommand(context: Context): Command {
       'Prints step, config, metrics, tensors, shapes and hashes of a checkpoint; or the tensors that a config makes.',
     )
     .argument('<target>', 'checkpoint, directory of a run, or config file')
-    .addOption(jsonOption())
+    .addOption(jsonOption('one JSON object'))
     .addHelpText('after', examples)
     .action(async (target: string, options: { json?: boolean }) => {
       const inspection = isConfig(target)

@@ -40,7 +40,7 @@ export function predictCommand(context: Context): Command {
     .addOption(dataOption('the working directory'))
     .addOption(splitOption())
     .addOption(new Option('--format <format>', 'what is printed').choices(['csv', 'ndjson']).default('csv'))
-    .addOption(threadsOption('the cores'))
+    .addOption(threadsOption())
     .addOption(backendOption())
     .addHelpText('after', examples)
     .action((target: string, options: PredictOptions) => predict(context, target, options));

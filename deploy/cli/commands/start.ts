@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Command } from 'commander';
 import { packageRoot } from '../../../src/platform/package-root.ts';
 import type { Context } from '../context.ts';
-import { jsonOption, threadsOption, workersOption } from '../options.ts';
+import { jsonOption, workersOption, workerThreadsOption } from '../options.ts';
 import { train } from './train.ts';
 
 interface StartOptions {
@@ -20,7 +20,7 @@ export function startCommand(context: Context): Command {
       'Trains examples/digits-cnn.json on digits that the program draws itself, with a coordinator and workers.',
     )
     .addOption(workersOption('worker processes').default(2))
-    .addOption(threadsOption().default(1))
+    .addOption(workerThreadsOption(1))
     .addOption(jsonOption())
     .action(async (options: StartOptions) => {
       const config = join(packageRoot(), 'examples', 'digits-cnn.json');

@@ -12,8 +12,8 @@ import {
   type KeepOptions,
   minWorkersOption,
   type OverrideOptions,
-  threadsOption,
   workersOption,
+  workerThreadsOption,
 } from '../options.ts';
 import { runDirectory } from '../run-directory.ts';
 import { runSession } from '../run-session.ts';
@@ -49,7 +49,7 @@ export function trainCommand(context: Context): Command {
     .argument('<config>', 'config file')
     .addOption(workersOption('worker processes; 0 computes in this process, without sockets').default(0))
     .addOption(minWorkersOption())
-    .addOption(threadsOption())
+    .addOption(workerThreadsOption())
     .addOption(backendOption());
   return addRunOptions(command)
     .addHelpText('after', examples)

@@ -75,7 +75,7 @@ export function workerCommand(context: Context): Command {
         .argParser(integer(0, waitSecondsMax))
         .default(30),
     )
-    .addOption(threadsOption('the cores'))
+    .addOption(threadsOption())
     .addOption(backendOption())
     .addOption(tokenFileOption())
     .addOption(insecureOption());
@@ -110,9 +110,14 @@ async function work(context: Context, options: WorkerCommandOptions): Promise<vo
     insecure,
     signal: signal ?? neverStopped,
     onEvent: (event) => show(event, log),
+    // A worker of `lockstep train` is silent where all is well: its parent shows the run.
+    onConnected: spawned
+      ? undefined
+      : (workerId) => log(`connected to ${options.join} as worker ${workerId}`),
   });
   try {
     await joining;
+    if (signal !== null) log(signal.exitCode === null ? 'the run is over' : 'left the run');
   } catch (error) {
     // Asked to end before there was anything to leave: that is what was wanted, not a failure.
     const isWanted = error instanceof LockstepError && error.code === 'LOCKSTEP_STOPPED';

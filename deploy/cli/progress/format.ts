@@ -124,7 +124,7 @@ export function formatSummary(done: DoneEvent, start: StartEvent | null, elapsed
   const state = done.stopped ? `stopped after step ${done.steps}` : `done: ${plural(done.steps, 'step')}`;
   return [
     `${state} in ${formatDuration(elapsedMs)}`,
-    `  result          ${formatMetrics(done.metrics)}`,
+    ...(Object.keys(done.metrics).length === 0 ? [] : [`  result          ${formatMetrics(done.metrics)}`]),
     `  weights SHA-256 ${done.weightsSha256}`,
     ...(done.checkpoint === null ? [] : [`  checkpoint      ${done.checkpoint}`]),
     ...(start === null ? [] : [`  run directory   ${start.out}`]),

@@ -139,4 +139,20 @@ describe('a run', () => {
       '  run directory   runs/digits-cnn',
     ]);
   });
+
+  it('has no line for a result that was not measured', () => {
+    const weightsSha256 = 'a'.repeat(64);
+    const done = {
+      event: 'done',
+      steps: 9,
+      weightsSha256,
+      metrics: {},
+      checkpoint: null,
+      stopped: true,
+    } as const;
+    expect(formatSummary(done, null, 1_000)).toEqual([
+      'stopped after step 9 in 1 s',
+      `  weights SHA-256 ${weightsSha256}`,
+    ]);
+  });
 });
