@@ -23,6 +23,7 @@ function packageOf(id) {
   return match === null ? [] : [[match[2], match[1]]];
 }
 
+const command = join(dist, 'deploy', 'cli', 'main.js');
 const joined = new Map();
 const files = [];
 for (const names of bundles) {
@@ -48,9 +49,9 @@ for (const name of before)
   if (!files.some(([path]) => path === join(chunks, name))) rmSync(join(chunks, name));
 writeFileSync(join(dist, 'THIRD-PARTY-NOTICES.txt'), notices());
 
-/** A process may start meanwhile. */
+/** A process may start meanwhile. npx makes the command executable only once: each build has to leave it so. */
 function write(path, code) {
-  writeFileSync(`${path}.new`, code);
+  writeFileSync(`${path}.new`, code, { mode: path === command ? 0o755 : 0o644 });
   renameSync(`${path}.new`, path);
 }
 
