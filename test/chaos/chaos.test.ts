@@ -88,7 +88,8 @@ function print(name: string, outcome: ChaosOutcome): void {
       ? '-'
       : `median ${median(values).toFixed(0)} ms, most ${Math.max(...values).toFixed(0)} ms`;
   process.stdout.write(
-    `${name}: goodput ${((100 * quiet.wallMs) / wallMs).toFixed(1)} % (${(quiet.wallMs / 1000).toFixed(1)} s quiet, ` +
+    `${name}: goodput ${((100 * (wallMs - standstillMs)) / wallMs).toFixed(1)} %, ` +
+      `pace ${((100 * quiet.wallMs) / wallMs).toFixed(1)} % (${(quiet.wallMs / 1000).toFixed(1)} s quiet, ` +
       `${(wallMs / 1000).toFixed(1)} s), ${workerKills} workers and ${coordinatorKills} coordinators killed, ` +
       `${workerStops} workers stopped; kill to new membership ${list(outcome.noticesMs)}, to next step ${list(outcome.recoveriesMs)}; ` +
       `coordinator start to new step ${list(outcome.restartsMs)}; without steps ${standstillMs.toFixed(0)} ms` +
