@@ -4,6 +4,7 @@
 import { randomUUID } from 'node:crypto';
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { limits } from '../proto/limits.ts';
 import { cannotBe } from '../src/checkpoint/durable-file.ts';
 import { LockstepError } from '../src/errors.ts';
 import { takeLock } from './lock.ts';
@@ -141,15 +142,19 @@ interface Line {
   readonly what?: unknown;
 }
 
+/** No run comes near it; the ones after it still fit into a message. */
+const generationMax = 2 ** 31;
+
 function stateOfLines(lines: readonly Line[]): Omit<JournalState, 'isWhole'> {
   let runId: string | null = null;
   let generation = 0;
   let members: readonly string[] = [];
   const quarantined = new Map<string, string>();
   for (const line of lines) {
-    if (typeof line.runId === 'string') runId ??= line.runId;
-    if (Number.isSafeInteger(line.generation) && (line.generation as number) > generation) {
-      generation = line.generation as number;
+    if (typeof line.runId === 'string' && line.runId.length <= limits.nameCharsMax) runId ??= line.runId;
+    const told = Number.isSafeInteger(line.generation) ? (line.generation as number) : 0;
+    if (told > generation && told <= generationMax) {
+      generation = told;
       members = isTexts(line.workerIds) ? line.workerIds : [];
     }
     if (typeof line.quarantined === 'string') quarantined.set(line.quarantined, String(line.what));

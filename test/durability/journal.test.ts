@@ -56,6 +56,7 @@ describe('lines', () => {
     '\0\0\0',
     '{"generation":"9"}',
     '{"generation":1e300}',
+    '{"generation":9007199254740991,"workerIds":["a"]}',
     '{"runId":1}',
   ])('of nonsense say nothing: %j', (line) => {
     mkdirSync(run);
