@@ -61,8 +61,8 @@ export const limits = {
   meshTimeoutOfMemberMs: 150,
   /** Between two looks at whether the other end of a control connection is alive. */
   pingIntervalMs: 500,
-  /** A member that says nothing for longer than this while the run runs is lost: within 2 s, as it is looked at between pings. */
-  silenceMs: 1_500,
+  /** A member that says nothing for longer than this while the run runs is lost. With less, machines that are busy lose some. */
+  silenceMs: 2_000,
   /** The same while it loads, compiles or aligns, when one turn of its main thread may be long. */
   silenceWhileFormingMs: 30_000,
 } as const;
