@@ -3,7 +3,7 @@
 // step in flight, whoever is behind heals from one who is not, and the step is computed again. Bulk data is the shell's.
 
 import type { ErrorCode } from '../src/errors.ts';
-import { refusalOf } from './admission.ts';
+import { knowsTooLittle, refusalOf } from './admission.ts';
 import { Blame } from './blame.ts';
 import { departureOf, mustHandOver } from './departure.ts';
 import type { CoordinatorEffect, CoordinatorEvent, FromWorker, Timer, ToWorker } from './effects.ts';
@@ -144,10 +144,8 @@ export class CoordinatorMachine {
     const facts = this.#facts;
     if (worker.hello !== null) return this.#refuse(worker, 'LOCKSTEP_PROTOCOL', 'hello was said twice');
     if (hello.generation > this.#generation) {
-      return this.#becomeFailed(
-        'LOCKSTEP_GENERATION_OVER',
-        `a worker knows of generation ${hello.generation}, but this coordinator only of ${this.#generation}: another has taken the run over`,
-      );
+      const why = knowsTooLittle(hello.generation, this.#generation);
+      return this.#becomeFailed('LOCKSTEP_GENERATION_OVER', why);
     }
     const refusal =
       refusalOf(hello, facts, this.#roster.firstHello()) ?? this.#blame.exclusions.refusalOf(hello.workerId);

@@ -258,6 +258,9 @@ describe('changes', () => {
     expect(join(3, hello('w3', { runId: 'run', generation: 9 })).at(-1)).toMatchObject({
       do: 'fail',
       code: 'LOCKSTEP_GENERATION_OVER',
+      message: expect.stringMatching(
+        /generation 9, but .* only generation 1: either another coordinator .* or journal\.ndjson was deleted/,
+      ),
     });
   });
 
