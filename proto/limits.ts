@@ -59,10 +59,14 @@ export const limits = {
   /** To connect to all peers, for every member on top of it: each has handshakes with all others, on cores they may share. */
   meshTimeoutMs: 5_000,
   meshTimeoutOfMemberMs: 150,
-  /** Between two looks at whether the other end of a control connection is alive. */
-  pingIntervalMs: 500,
-  /** A member that says nothing for longer than this while the run runs is lost. With less, machines that are busy lose some. */
-  silenceMs: 2_000,
+  /** Between two pings, at least. */
+  pingIntervalMs: 450,
+  /** Between two looks at whether the other end of a connection is alive. */
+  lookIntervalMs: 250,
+  /** Who looks as late as this could not hear either. */
+  blindMs: 1_000,
+  /** A member that says nothing for longer than this while the run runs is lost: with the time between two looks, within 2 s. */
+  silenceMs: 1_750,
   /** The same while it loads, compiles or aligns, when one turn of its main thread may be long. */
   silenceWhileFormingMs: 30_000,
 } as const;

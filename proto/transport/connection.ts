@@ -113,11 +113,12 @@ export class Connection<Local extends End> {
   }
 
   /**
-   * Looks every limits.pingIntervalMs whether the other end is alive, and ends the connection as lost when it was silent for
+   * Looks every limits.lookIntervalMs whether the other end is alive, and ends the connection as lost when it was silent for
    * longer than `silenceMs` says. Pings go out while it is silent, and behind messages, which they count.
    */
   watch(silenceMs: () => number): void {
     let lookedMs = performance.now();
+    let pingedMs = Number.NEGATIVE_INFINITY;
     let told = -1;
     this.#heardMs = lookedMs;
     const heard = (): void => {
@@ -129,18 +130,22 @@ export class Connection<Local extends End> {
     const timer = setInterval(() => {
       const nowMs = performance.now();
       // Who could not look could not hear either: what came meanwhile is still to be read.
-      if (nowMs - lookedMs > 2 * limits.pingIntervalMs) this.#heardMs = nowMs;
+      if (nowMs - lookedMs > limits.blindMs) this.#heardMs = nowMs;
       lookedMs = nowMs;
       const silentMs = nowMs - this.#heardMs;
       if (silentMs > silenceMs()) {
         const message = `silent for ${(silentMs / 1000).toFixed(1)} s`;
         this.#reason ??= { kind: 'lost', message, silent: true };
         this.#socket.terminate();
-      } else if (this.isOpen && (silentMs > limits.pingIntervalMs / 2 || this.#sent.count !== told)) {
+        return;
+      }
+      if (!this.isOpen || nowMs - pingedMs < limits.pingIntervalMs) return;
+      if (silentMs > limits.pingIntervalMs / 2 || this.#sent.count !== told) {
+        pingedMs = nowMs;
         told = this.#sent.count;
         this.#socket.ping(countBytes(told));
       }
-    }, limits.pingIntervalMs);
+    }, limits.lookIntervalMs);
     timer.unref();
     this.#socket.on('close', () => clearInterval(timer));
   }

@@ -9,6 +9,8 @@ import { createHistogram, monitorEventLoopDelay, performance } from 'node:perf_h
 const resolution = 10;
 const file = process.env.LOCKSTEP_WATCH_FILE;
 const delays = monitorEventLoopDelay({ resolution });
+/** Of all phases. */
+const whole = monitorEventLoopDelay({ resolution });
 const own = createHistogram();
 
 const cpuMicros = ({ user, system }) => user + system;
@@ -37,6 +39,7 @@ function tell() {
     looks: delays.count,
     lag: lagOf(delays, 1, resolution),
     own: lagOf(own, 1000, 0),
+    whole: lagOf(whole, 1, resolution),
     seconds: (performance.now() - phase.startedMs) / 1000,
     cpuSeconds: cpuMicros(process.cpuUsage(phase.cpu)) / 1e6,
     peakBytes: process.resourceUsage().maxRSS * 1024,
@@ -48,5 +51,6 @@ function tell() {
 }
 
 delays.enable();
+whole.enable();
 process.on('SIGUSR2', tell);
 process.once('exit', tell);

@@ -4,6 +4,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
@@ -17,6 +18,7 @@ import { startCoordinatorProcess } from './coordinator-process.ts';
 const workers = 64;
 const hosts = 4;
 const idle = 500;
+const steps = 30;
 const idlePlain = 100;
 
 const config = {
@@ -50,6 +52,8 @@ interface Watched {
   readonly looks: number;
   readonly lag: Lag;
   readonly own: Lag;
+  /** From the start on. */
+  readonly whole: Lag;
   readonly seconds: number;
   readonly cpuSeconds: number;
   readonly peakBytes: number;
@@ -115,6 +119,8 @@ function workerHost(url: string): Promise<{ exitCode: number | null; stdout: str
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   children.push(child);
+  // Workers have machines of their own: here they take what the coordinator leaves.
+  setPriority(child.pid!, 10);
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
@@ -161,24 +167,26 @@ it(`leads ${workers} workers among ${idle} idle connections`, async () => {
       stepping = true;
       child.kill('SIGUSR2');
     }
-    if (!output().includes('{"event":"done"'))
+    // After its last step it ends them all.
+    if (!output().includes(`{"event":"step","step":${steps}`))
       openAtLastStep = idling.filter(({ readyState }) => readyState === WebSocket.OPEN).length;
   });
   const outcome = await ended;
   const outcomes = await joined;
   const watched = readFileSync(watchFile, 'utf8').trimEnd().split('\n');
-  const [forming, steps] = watched.map((line) => JSON.parse(line) as Watched);
-  const peakBytes = steps!.peakBytes;
+  const [forming, stepped] = watched.map((line) => JSON.parse(line) as Watched);
+  const peakBytes = stepped!.peakBytes;
   // More than one where the machine was too busy to let every worker be heard in time.
   const memberships = outcome.stdout.match(/"event":"membership"/g)!.length;
   console.info(
     [
       shown('forming', forming!),
-      shown('stepping', steps!),
+      shown('stepping', stepped!),
+      `the whole run: event-loop lag p99 ${stepped!.whole.p99Ms.toFixed(1)} ms`,
       `resident memory of the coordinator: at most ${(peakBytes / 2 ** 20).toFixed(0)} MiB; memberships: ${memberships}`,
     ].join('\n'),
   );
-  expect(doneEvent(outcome)).toMatchObject({ steps: 30, weightsSha256: expected, stopped: false });
+  expect(doneEvent(outcome)).toMatchObject({ steps, weightsSha256: expected, stopped: false });
   // Nobody who idled was cut off.
   expect(openAtLastStep).toBe(idle);
   for (const { exitCode, stdout, stderr } of outcomes) {
@@ -188,7 +196,7 @@ it(`leads ${workers} workers among ${idle} idle connections`, async () => {
   }
   expect(watched).toHaveLength(2);
   expect(peakBytes).toBeLessThanOrEqual(memoryBytesMax);
-  for (const { lag, own } of [forming!, steps!]) {
+  for (const { lag, own } of [forming!, stepped!]) {
     expect(own.p99Ms).toBeLessThanOrEqual(lagMsMax);
     expect(lag.p99Ms).toBeLessThanOrEqual(machineLagMsMax);
   }

@@ -293,9 +293,9 @@ export class End {
         return;
       }
       if (isHeard) this.#heardMs = this.host.nowMs;
-      this.host.timer(limits.pingIntervalMs, look);
+      this.host.timer(limits.lookIntervalMs, look);
     };
-    this.host.timer(limits.pingIntervalMs, look);
+    this.host.timer(limits.lookIntervalMs, look);
   }
 
   flush(): void {
