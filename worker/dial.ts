@@ -60,6 +60,24 @@ export function dialAgain(door: Door, ending: AbortSignal): Promise<Link<'worker
   return dialUntil(door, performance.now() + coordinatorAwayMs, ending, () => true);
 }
 
+/**
+ * After a connection that broke before the coordinator had answered: not at once, as the next one may break as well, and
+ * until `giveUpMs`.
+ * @throws LockstepError
+ */
+export async function dialOnceMore(
+  door: Door,
+  giveUpMs: number,
+  ending: AbortSignal,
+): Promise<Link<'worker'>> {
+  if (performance.now() + redialMs.most > giveUpMs) {
+    const told = `the connection to ${door.url.host} breaks before the coordinator answers: is there a proxy or a firewall between?`;
+    throw new LockstepError('LOCKSTEP_CONNECT_FAILED', told);
+  }
+  await sleep(redialMs.most, undefined, { signal: ending });
+  return dialUntil(door, giveUpMs, ending, () => true);
+}
+
 async function dialUntil(
   door: Door,
   giveUpMs: number,

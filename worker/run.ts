@@ -9,7 +9,7 @@ import type { Dataset } from '../src/data/dataset.ts';
 import type { StopSignal } from '../src/engine/events.ts';
 import type { BackendName } from '../src/kernels/backend.ts';
 import { chooseBackend, helloOf } from './choose-backend.ts';
-import { coordinatorAwayMs, type Door, dialAgain, dialFirst } from './dial.ts';
+import { coordinatorAwayMs, type Door, dialAgain, dialFirst, dialOnceMore } from './dial.ts';
 import { PeerListener } from './peer-listener.ts';
 import { WorkerSession } from './session.ts';
 
@@ -72,6 +72,7 @@ export async function joinRun(options: JoinOptions): Promise<JoinResult> {
     const peer = announced(options, listener.port);
     const ending = new AbortController();
     signal.onStop(() => ending.abort());
+    const giveUpMs = performance.now() + options.waitMs;
     const link = await dialFirst(door, {
       waitMs: options.waitMs,
       ending: ending.signal,
@@ -80,7 +81,11 @@ export async function joinRun(options: JoinOptions): Promise<JoinResult> {
     options.onConnected?.(workerId);
     const session = new WorkerSession({
       link,
-      redial: async (ending) => {
+      redial: async (ending, welcomed) => {
+        if (!welcomed) {
+          onNotice('the connection broke before the coordinator answered');
+          return dialOnceMore(door, giveUpMs, ending);
+        }
         onNotice(
           `the coordinator is gone; it is looked for again for up to ${coordinatorAwayMs / 60_000} minutes`,
         );

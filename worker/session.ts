@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { limits } from '../proto/limits.ts';
 import type { MessageFrom, MessageOf } from '../proto/messages.ts';
 import { sendPieces } from '../proto/transport/bulk.ts';
-import { closeText, type Link } from '../proto/transport/link.ts';
+import { closeText, isBroken, type Link } from '../proto/transport/link.ts';
 import { weightsSha256 } from '../src/checkpoint/weights-hash.ts';
 import { parseConfig } from '../src/config/parse.ts';
 import type { Dataset } from '../src/data/dataset.ts';
@@ -27,8 +27,11 @@ import { type WorkerEffect, type WorkerEvent, WorkerMachine } from './worker-mac
 
 export interface WorkerSessionOptions {
   readonly link: Link<'worker'>;
-  /** Dials the coordinator again, for as long as it is worth it; null where there is no way back. Rejects when given up. */
-  readonly redial: ((signal: AbortSignal) => Promise<Link<'worker'>>) | null;
+  /**
+   * Dials the coordinator again, for as long as it is worth it, which it has `welcomed` this worker or not; null where there
+   * is no way back. Rejects when given up.
+   */
+  readonly redial: ((signal: AbortSignal, welcomed: boolean) => Promise<Link<'worker'>>) | null;
   readonly hello: Omit<MessageOf<'hello'>, 'runId' | 'generation'>;
   readonly backend: ChosenBackend;
   /** Threads that compute. */
@@ -112,7 +115,8 @@ export class WorkerSession {
         if (link === this.#link) this.#handle({ is: 'message', message });
       },
       onClose: (reason) => {
-        if (link === this.#link) this.#handle({ is: 'closed', why: closeText(reason) });
+        const broken = isBroken(reason);
+        if (link === this.#link) this.#handle({ is: 'closed', why: closeText(reason), broken });
       },
     });
     this.#handle({ is: 'opened', hello: this.#options.hello });
@@ -226,7 +230,7 @@ export class WorkerSession {
     let link: Link<'worker'>;
     try {
       if (afterMs > 0) await sleep(afterMs, undefined, { signal: this.#ending.signal });
-      link = await redial(this.#ending.signal);
+      link = await redial(this.#ending.signal, this.#prepared !== null);
     } catch (error) {
       this.#handle({
         is: 'gaveUp',

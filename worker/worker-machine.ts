@@ -49,8 +49,8 @@ export type WorkerEvent =
       readonly phase: string;
       readonly step: number;
     }
-  /** The link is gone. */
-  | { readonly is: 'closed'; readonly why: string }
+  /** The link is gone; `broken`: nobody meant to end it. */
+  | { readonly is: 'closed'; readonly why: string; readonly broken: boolean }
   /** The coordinator did not come back in time. */
   | { readonly is: 'gaveUp'; readonly message: string }
   /** This process was asked to end. */
@@ -166,7 +166,7 @@ export class WorkerMachine {
       case 'failed':
         return this.#failed(event);
       case 'closed':
-        return this.#closed(event.why);
+        return this.#closed(event);
       case 'gaveUp':
         return this.#becomeFailed(this.#leaving ? 'LOCKSTEP_STOPPED' : 'LOCKSTEP_PEER_LOST', event.message);
       case 'stop':
@@ -292,10 +292,11 @@ export class WorkerMachine {
     return this.#greeting ? [] : this.#send({ type: 'ready', generation: 0 });
   }
 
-  #closed(why: string): WorkerEffect[] {
+  /** Before the welcome, a coordinator that ends the link does not want this worker; one that breaks may stand the next time. */
+  #closed({ why, broken }: Extract<WorkerEvent, { is: 'closed' }>): WorkerEffect[] {
     this.#linked = false;
     this.#greeting = false;
-    if (this.#phase === 'opening')
+    if (this.#phase === 'opening' && !broken)
       return this.#becomeFailed('LOCKSTEP_PEER_LOST', `the coordinator is gone: ${why}`);
     const afterMs = this.#redialAfterMs;
     this.#redialAfterMs = 0;

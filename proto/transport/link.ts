@@ -82,6 +82,22 @@ export function memoryPair(): { readonly coordinator: Link<'coordinator'>; reado
   return { coordinator, worker };
 }
 
+/** It ended on the way, or for what the way did to the messages: neither end wanted that. */
+export function isBroken(reason: CloseReason): boolean {
+  switch (reason.kind) {
+    case 'local':
+      return false;
+    case 'remote':
+      return reason.code === closeCodes.protocol;
+    case 'lost':
+      return true;
+    case 'protocol':
+      return !isMisconduct(reason.error.code);
+    default:
+      return reason satisfies never;
+  }
+}
+
 /** Why a connection ended, for people: what follows "it is gone: ". */
 export function closeText(reason: CloseReason): string {
   switch (reason.kind) {

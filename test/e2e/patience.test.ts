@@ -1,10 +1,13 @@
 // Workers that are started while no coordinator is there: they wait for it, for a while, and say so once.
 
+import type { ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { deferred } from '../../src/platform/deferred.ts';
 import { doneEvent, freePort, lockstep, type Outcome, temporaryDirectory } from './command-line.ts';
+import { startCoordinatorProcess } from './coordinator-process.ts';
 
 const directory = temporaryDirectory();
 const cwd = directory.path;
@@ -19,7 +22,11 @@ const config = {
   steps: 4,
 };
 beforeAll(() => writeFileSync(join(cwd, 'small.json'), JSON.stringify(config)));
-afterAll(() => directory.remove());
+const children: ChildProcess[] = [];
+afterAll(() => {
+  for (const child of children) child.kill('SIGKILL');
+  directory.remove();
+});
 
 const waits = /^cannot reach 127\.0\.0\.1:\d+ \(ECONNREFUSED\): .* It is waited for, for up to \d+ seconds$/m;
 
@@ -55,6 +62,46 @@ it('a worker that was started first joins when the coordinator is there', async 
   expect(ended.stderr.split('\n').filter((line) => waits.test(line))).toHaveLength(1);
   expect(ended.stderr).toMatch(/^connected to ws:\/\/127\.0\.0\.1:\d+ as worker \S+\nthe run is over$/m);
   expect(doneEvent(await begun.promise).steps).toBe(4);
+});
+
+/** Before a coordinator: resets the first `breaks` connections when the worker says its first word behind the upgrade. */
+async function breakingProxy(port: number, breaks: number): Promise<{ server: Server; port: number }> {
+  let connections = 0;
+  const server = createServer((worker: Socket) => {
+    connections += 1;
+    const breaksHere = connections <= breaks;
+    const coordinator = connect(port, '127.0.0.1');
+    const reset = (): void => void [worker, coordinator].map((socket) => socket.resetAndDestroy());
+    for (const socket of [worker, coordinator]) socket.on('error', reset).on('end', () => reset());
+    let isUpgraded = false;
+    worker.on('data', (bytes) => (isUpgraded && breaksHere ? reset() : coordinator.write(bytes)));
+    coordinator.on('data', (bytes) => {
+      isUpgraded = true;
+      worker.write(bytes);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { server, port: (server.address() as { port: number }).port };
+}
+
+it('a worker whose connection breaks before it was welcomed dials again, as long as it has patience', async () => {
+  const onSpawn = (child: ChildProcess): void => void children.push(child);
+  const coordinator = await startCoordinatorProcess(['small.json', '--out', 'broken'], { cwd, env, onSpawn });
+  const flaky = await breakingProxy(coordinator.port, 2);
+  const never = await breakingProxy(coordinator.port, Infinity);
+  try {
+    const [impatient, ended] = await Promise.all([
+      worker(never.port, ['--wait', '1']),
+      worker(flaky.port, []),
+    ]);
+    expect(impatient.exitCode, impatient.stderr).toBe(3);
+    expect(impatient.stderr).toMatch(/^error: .* breaks before the coordinator answers/m);
+    expect(ended.exitCode, ended.stderr).toBe(0);
+    expect(doneEvent(await coordinator.ended).steps).toBe(4);
+  } finally {
+    flaky.server.close();
+    never.server.close();
+  }
 });
 
 it('says what is wrong when none comes', async () => {

@@ -108,8 +108,8 @@ export class WorkerProcess {
         if (link === this.#link)
           this.#handle({ is: 'message', message: checkMessage(message, 'coordinator') });
       },
-      onClose: (_kind, why) => {
-        if (link === this.#link) this.#handle({ is: 'closed', why });
+      onClose: (kind, why) => {
+        if (link === this.#link) this.#handle({ is: 'closed', why, broken: kind === 'lost' });
       },
     });
   }

@@ -178,39 +178,56 @@ describe('the end', () => {
 });
 
 describe('without a coordinator', () => {
+  it('dials again where the link broke before the welcome, not where the coordinator ended it', () => {
+    open();
+    expect(handle({ is: 'closed', why: 'reset', broken: true })).toEqual(['redial']);
+    expect(open()).toEqual(['hello 0']);
+    expect(welcome()).toEqual(['prepare']);
+    machine = new WorkerMachine();
+    open();
+    const why = 'the run is over';
+    expect(handle({ is: 'closed', why, broken: false })).toEqual(['fail LOCKSTEP_PEER_LOST']);
+  });
+
   it('goes on, looks for it, and is ready for a membership when it is back', () => {
     running();
-    expect(machine.handle({ is: 'closed', why: 'killed' })).toEqual([{ do: 'redial', afterMs: 0 }]);
+    expect(machine.handle({ is: 'closed', why: 'killed', broken: true })).toEqual([
+      { do: 'redial', afterMs: 0 },
+    ]);
     expect(handle({ is: 'peerLost', generation: 1, rank: 1, why: 'gone', broken: true })).toEqual([]);
     expect(open()).toEqual(['hello 1']);
     expect(welcome()).toEqual(['ready 0', 'suspect 1']);
     expect(hear(membership(2))).toEqual(['form']);
-    handle({ is: 'closed', why: 'killed' });
+    handle({ is: 'closed', why: 'killed', broken: true });
     open();
     expect(welcome()).toEqual(['ready 0']);
   });
 
   it('joins no other run at the same address', () => {
     running();
-    handle({ is: 'closed', why: 'killed' });
+    handle({ is: 'closed', why: 'killed', broken: true });
     open();
     expect(welcome('another')).toEqual(['fail LOCKSTEP_USAGE']);
   });
 
   it('asks again after a while when the others could not reach it', () => {
     running();
-    handle({ is: 'closed', why: 'left out' });
+    handle({ is: 'closed', why: 'left out', broken: false });
     open();
     expect(hear({ type: 'refused', code: 'LOCKSTEP_CONNECT_FAILED', message: 'not yet' })).toEqual([]);
-    expect(machine.handle({ is: 'closed', why: 'refused' })).toEqual([{ do: 'redial', afterMs: refusedMs }]);
+    expect(machine.handle({ is: 'closed', why: 'refused', broken: false })).toEqual([
+      { do: 'redial', afterMs: refusedMs },
+    ]);
     open();
     welcome();
-    expect(machine.handle({ is: 'closed', why: 'killed' })).toEqual([{ do: 'redial', afterMs: 0 }]);
+    expect(machine.handle({ is: 'closed', why: 'killed', broken: true })).toEqual([
+      { do: 'redial', afterMs: 0 },
+    ]);
   });
 
   it('ends in order when it comes back as the run is over', () => {
     running();
-    handle({ is: 'closed', why: 'reset' });
+    handle({ is: 'closed', why: 'reset', broken: true });
     open();
     expect(hear({ type: 'done' })).toEqual(['end']);
   });
@@ -219,7 +236,7 @@ describe('without a coordinator', () => {
     open();
     welcome();
     handle({ is: 'prepared', hasData: false });
-    handle({ is: 'closed', why: 'reset' });
+    handle({ is: 'closed', why: 'reset', broken: true });
     open();
     expect(welcome()).toEqual(['prepare']);
     expect(handle({ is: 'prepared', hasData: false })).toEqual(['dataRequest']);
@@ -229,7 +246,7 @@ describe('without a coordinator', () => {
     open();
     welcome();
     handle({ is: 'prepared', hasData: false });
-    handle({ is: 'closed', why: 'reset' });
+    handle({ is: 'closed', why: 'reset', broken: true });
     open();
     expect(handle({ is: 'dataComplete' })).toEqual([]);
     expect(welcome()).toEqual(['ready 0']);
@@ -252,7 +269,7 @@ describe('leaving', () => {
 
   it('waits for a coordinator that is away, to hand over', () => {
     running();
-    handle({ is: 'closed', why: 'killed' });
+    handle({ is: 'closed', why: 'killed', broken: true });
     expect(handle({ is: 'stop' })).toEqual([]);
     expect(open()).toEqual(['hello 1']);
     expect(welcome()).toEqual(['ready 0', 'leave']);
@@ -262,7 +279,7 @@ describe('leaving', () => {
   it('says so again to one that comes back, and not before it is welcome', () => {
     running();
     handle({ is: 'stop' });
-    expect(handle({ is: 'closed', why: 'killed' })).toEqual(['redial']);
+    expect(handle({ is: 'closed', why: 'killed', broken: true })).toEqual(['redial']);
     open();
     expect(handle({ is: 'stop' })).toEqual([]);
     expect(welcome()).toEqual(['ready 0', 'leave']);
@@ -271,7 +288,7 @@ describe('leaving', () => {
   it('ends when the coordinator does not come back', () => {
     running();
     handle({ is: 'stop' });
-    handle({ is: 'closed', why: 'killed' });
+    handle({ is: 'closed', why: 'killed', broken: true });
     expect(handle({ is: 'gaveUp', message: 'away' })).toEqual(['fail LOCKSTEP_STOPPED']);
   });
 });
