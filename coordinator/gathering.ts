@@ -1,10 +1,11 @@
 // Whether a run that has not begun, or is taken up again, goes on with the workers that are here or waits for more.
 // Pure; a decision says why.
 
+import type { CoordinatorEffect } from './effects.ts';
 import type { RunFacts, Worker } from './worker-record.ts';
 
 /** How long a run that is taken up again waits for the members it had, from the first that is back, in milliseconds. */
-export const gatherAgainMs = 1_000;
+const gatherAgainMs = 1_000;
 
 export class Gathering {
   readonly #facts: Pick<RunFacts, 'workersWanted' | 'membersBefore'>;
@@ -21,9 +22,13 @@ export class Gathering {
     if (workerId !== undefined) this.#gone.add(workerId);
   }
 
-  /** The first of those who are waited for is back: from now on time counts. */
-  startsToWait(present: readonly Worker[]): boolean {
-    return present.length === 1 && this.#facts.membersBefore.length > 0;
+  /** What is told and set while others are waited for: the first that is back starts the time. */
+  waitsWith(present: readonly Worker[]): CoordinatorEffect[] {
+    const { workersWanted, membersBefore } = this.#facts;
+    const message = `${present.length} of ${workersWanted} workers are here`;
+    const timer = { do: 'setTimer', timer: { kind: 'gathering' }, ms: gatherAgainMs } as const;
+    const isFirst = present.length === 1 && membersBefore.length > 0;
+    return [{ do: 'notice', message }, ...(isFirst ? [timer] : [])];
   }
 
   /** Why the run goes on with those who are here; null while others are worth waiting for. */

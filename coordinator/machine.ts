@@ -6,15 +6,21 @@ import type { ErrorCode } from '../src/errors.ts';
 import { knowsTooLittle, refusalOf } from './admission.ts';
 import { Blame } from './blame.ts';
 import { departureOf, mustHandOver } from './departure.ts';
-import type { CoordinatorEffect, CoordinatorEvent, FromWorker, Timer, ToWorker } from './effects.ts';
-import { pardonLater } from './exclusions.ts';
-import { Gathering, gatherAgainMs } from './gathering.ts';
-import { alignmentIfKnown, formation, lateToForm } from './membership.ts';
+import type { CoordinatorEffect, CoordinatorEvent, FromWorker, Timer } from './effects.ts';
+import { Gathering } from './gathering.ts';
+import { PresentMembership } from './present-membership.ts';
 import { Progress } from './progress.ts';
 import { endingOf } from './results.ts';
 import { Roster } from './roster.ts';
 import { suspicionMs } from './suspicion.ts';
-import { cannotReach, knownCode, sendAlignment, sendFailure, sendRefusal, sendTo } from './tell.ts';
+import { cannotReach, sendFailure, sendRefusal } from './tell.ts';
+import {
+  type Verdict,
+  verdictOnAccusation,
+  verdictOnFailure,
+  verdictOnLate,
+  verdictOnSuspicions,
+} from './verdict.ts';
 import type { Hello, RunFacts, Worker } from './worker-record.ts';
 
 type Phase = 'gathering' | 'aligning' | 'running' | 'paused' | 'over';
@@ -23,21 +29,18 @@ export class CoordinatorMachine {
   readonly #facts: RunFacts;
   readonly #roster = new Roster();
   #phase: Phase = 'gathering';
-  #generation: number;
-  #members: Worker[] = [];
-  /** The members were told where they go on. */
-  #isAligned = true;
   #stopRequested = false;
   readonly #progress: Progress;
+  readonly #present: PresentMembership;
   readonly #blame: Blame;
   readonly #gathering: Gathering;
 
   constructor(facts: RunFacts) {
     this.#facts = facts;
     this.#progress = new Progress(facts);
+    this.#present = new PresentMembership(facts, this.#progress);
     this.#blame = new Blame(facts.quarantined);
     this.#gathering = new Gathering(facts);
-    this.#generation = facts.generation;
   }
 
   get phase(): Phase {
@@ -46,6 +49,14 @@ export class CoordinatorMachine {
 
   get runId(): string {
     return this.#facts.runId;
+  }
+
+  get #generation(): number {
+    return this.#present.generation;
+  }
+
+  get #members(): readonly Worker[] {
+    return this.#present.members;
   }
 
   handle(event: CoordinatorEvent): CoordinatorEffect[] {
@@ -109,7 +120,7 @@ export class CoordinatorMachine {
   }
 
   #isMember(worker: Worker, generation: number): boolean {
-    return generation === this.#generation && this.#members.includes(worker);
+    return generation === this.#generation && this.#present.has(worker);
   }
 
   /** Of this generation; anything of an older one was dropped. */
@@ -124,11 +135,10 @@ export class CoordinatorMachine {
       case 'standing':
         return this.#standing(worker, message.hasState ? message.step : null);
       case 'accuse':
-        return this.#accuse(worker, message);
+        return this.#enforce(verdictOnAccusation(worker, message, this.#members, this.#blame));
       case 'report':
-        return this.#report(worker, message);
       case 'evaluation':
-        return this.#evaluation(worker, message);
+        return this.#result(worker, message);
       case 'statePiece':
         return this.#members[0] === worker
           ? [{ do: 'statePiece', connection: worker.connection, piece: message }]
@@ -174,10 +184,7 @@ export class CoordinatorMachine {
   #gather(): CoordinatorEffect[] {
     const present = this.#roster.present();
     const reason = this.#gathering.reason(present);
-    if (reason !== null) return this.#reform(reason);
-    const message = `${present.length} of ${this.#facts.workersWanted} workers are here`;
-    const timer = { do: 'setTimer', timer: { kind: 'gathering' }, ms: gatherAgainMs } as const;
-    return [{ do: 'notice', message }, ...(this.#gathering.startsToWait(present) ? [timer] : [])];
+    return reason === null ? this.#gathering.waitsWith(present) : this.#reform(reason);
   }
 
   /** The one mechanism: whoever is here forms the next generation. */
@@ -192,7 +199,7 @@ export class CoordinatorMachine {
 
   #becomePaused(present: number, reason: string): CoordinatorEffect[] {
     this.#phase = 'paused';
-    this.#members = [];
+    this.#present.dissolve();
     if (this.#stopRequested) {
       const message = `stopped while the run paused (${reason}); the newest checkpoint stays`;
       return this.#becomeFailed('LOCKSTEP_STOPPED', message);
@@ -204,17 +211,7 @@ export class CoordinatorMachine {
 
   #becomeAligning(members: Worker[], reason: string): CoordinatorEffect[] {
     this.#phase = 'aligning';
-    this.#isAligned = false;
-    this.#generation += 1;
-    this.#members = members;
-    this.#progress.formed(members.length);
-    for (const member of members) {
-      member.memberOf = this.#generation;
-      member.standing = undefined;
-      member.ready = false;
-      member.finished = null;
-    }
-    return formation(this.#generation, members, this.#facts, reason);
+    return this.#present.form(members, reason);
   }
 
   #standing(worker: Worker, has: number | null): CoordinatorEffect[] {
@@ -225,22 +222,13 @@ export class CoordinatorMachine {
   }
 
   #alignIfAll(): CoordinatorEffect[] {
-    const alignment = this.#isAligned ? null : alignmentIfKnown(this.#members, this.#progress);
-    if (this.#phase !== 'aligning' || alignment === null) return [];
-    this.#isAligned = true;
-    const { step, reason } = alignment;
-    const verify = this.#blame.verifies(step + 1, this.#generation);
-    const more = { ...this.#progress.owedAfter(step), verify };
-    return [
-      { do: 'aligned', step, reason },
-      ...sendAlignment(alignment, this.#members, this.#generation, more),
-    ];
+    return this.#phase === 'aligning' ? this.#present.alignIfAll(this.#blame) : [];
   }
 
   #memberReady(worker: Worker): CoordinatorEffect[] {
     if (this.#phase !== 'aligning') return [];
     worker.ready = true;
-    if (!this.#members.every((member) => member.ready)) return [];
+    if (!this.#present.isReady) return [];
     const leaver = this.#members.find(({ leaving }) => leaving);
     if (leaver !== undefined && this.#members.length > 1) {
       // All are at its state now.
@@ -249,27 +237,17 @@ export class CoordinatorMachine {
     this.#phase = 'running';
     const generation = this.#generation;
     return [
-      ...this.#toMembers({ type: 'start', generation }),
-      ...(this.#stopRequested || leaver ? this.#toMembers({ type: 'stop', generation }) : []),
+      ...this.#present.tell({ type: 'start', generation }),
+      ...(this.#stopRequested || leaver ? this.#present.tell({ type: 'stop', generation }) : []),
     ];
   }
 
-  #toMembers(message: ToWorker): CoordinatorEffect[] {
-    return sendTo(this.#members, message);
-  }
-
-  /** Rank 0 speaks for all; the sums of every shard are there. */
-  #report(worker: Worker, report: Extract<FromWorker, { type: 'report' }>): CoordinatorEffect[] {
-    if (this.#members[0] !== worker) return [];
-    const judged = this.#progress.report(report);
-    if ('problem' in judged) return this.#misconduct([worker], judged.problem);
-    return judged.news === null ? [] : [{ do: 'stepReport', report: judged.news }];
-  }
-
-  #evaluation(worker: Worker, part: Extract<FromWorker, { type: 'evaluation' }>): CoordinatorEffect[] {
-    const judged = this.#progress.evaluation(this.#members.indexOf(worker), part);
-    if ('problem' in judged) return this.#misconduct([worker], judged.problem);
-    return judged.news === null ? [] : [{ do: 'evaluation', step: part.step, parts: judged.news }];
+  #result(
+    worker: Worker,
+    result: Extract<FromWorker, { type: 'report' | 'evaluation' }>,
+  ): CoordinatorEffect[] {
+    const judged = this.#progress.result(this.#members.indexOf(worker), result);
+    return 'problem' in judged ? this.#misconduct([worker], judged.problem) : judged.news;
   }
 
   /** They say what cannot be: the run goes on without them, and they are not let in again. */
@@ -303,7 +281,7 @@ export class CoordinatorMachine {
 
   #stop(): CoordinatorEffect[] {
     this.#stopRequested = true;
-    if (this.#phase === 'running') return this.#toMembers({ type: 'stop', generation: this.#generation });
+    if (this.#phase === 'running') return this.#present.tell({ type: 'stop', generation: this.#generation });
     if (this.#phase === 'aligning') return [];
     if (mustHandOver(this.#roster.present(), true)) return this.#reform('the run is to stop');
     return this.#phase === 'gathering'
@@ -321,7 +299,7 @@ export class CoordinatorMachine {
       case 'form':
         return this.#reform(`worker ${workerId} hands over`);
       case 'checkpoint':
-        return this.#toMembers({ type: 'stop', generation: this.#generation });
+        return this.#present.tell({ type: 'stop', generation: this.#generation });
       case 'atOnce': {
         const isMember = this.#members.includes(worker);
         return [...this.#release(worker), ...(isMember ? this.#reform(`worker ${workerId} left`) : [])];
@@ -351,22 +329,6 @@ export class CoordinatorMachine {
     ];
   }
 
-  /** What came from others cannot be right. Where it is not known from whom, the step is computed again and looked at. */
-  #accuse(by: Worker, { ranks, step, what }: Extract<FromWorker, { type: 'accuse' }>): CoordinatorEffect[] {
-    const accused = ranks
-      .map((rank) => this.#members[rank])
-      .filter((worker): worker is Worker => worker !== undefined && worker !== by);
-    if (accused.length > 0) {
-      return this.#misconduct(accused, `worker ${by.hello!.workerId} got from it ${what}`.slice(0, 1_000));
-    }
-    if (this.#blame.doubts(step, this.#generation) === 'notFinite') {
-      return this.#becomeFailed('LOCKSTEP_NOT_FINITE', `step ${step} is not finite: ${what}`, { step });
-    }
-    return this.#reform(
-      `step ${step} is computed again, and what the workers send each other is looked at: ${what}`,
-    );
-  }
-
   #timer(timer: Timer): CoordinatorEffect[] {
     if (timer.kind === 'gathering') {
       const isLate = this.#phase === 'gathering' && this.#roster.present().length > 0;
@@ -374,19 +336,25 @@ export class CoordinatorMachine {
     }
     if ('workerId' in timer) return this.#blame.exclusions.due(timer);
     if (timer.generation !== this.#generation) return [];
-    const late = timer.kind === 'forming' && this.#phase === 'aligning' ? lateToForm(this.#members) : [];
-    if (late.length > 0) return this.#leftOut(late, 'it does not become ready');
-    if (timer.kind === 'forming') return [];
-    const verdict = this.#blame.suspicions.verdict();
-    const worker = verdict === null ? undefined : this.#members[verdict.rank];
-    if (verdict === null || worker === undefined) return [];
-    const { workerId } = worker.hello!;
-    const ms = this.#blame.exclusions.exclude(workerId, verdict.broken);
-    if (ms === null) return [pardonLater(workerId), ...this.#reform(`all connect anew: ${verdict.why}`)];
-    return [
-      { do: 'setTimer', timer: { kind: 'exclusion', workerId }, ms },
-      ...this.#leftOut([worker], `the others cannot go on with it: ${verdict.why}`),
-    ];
+    if (timer.kind === 'suspicion') return this.#enforce(verdictOnSuspicions(this.#members, this.#blame));
+    return this.#phase === 'aligning' ? this.#enforce(verdictOnLate(this.#members)) : [];
+  }
+
+  #enforce(verdict: Verdict): CoordinatorEffect[] {
+    switch (verdict.is) {
+      case 'none':
+        return [];
+      case 'again':
+        return [...verdict.effects, ...this.#reform(verdict.why)];
+      case 'leftOut':
+        return [...verdict.effects, ...this.#leftOut(verdict.workers, verdict.why)];
+      case 'keptOut':
+        return this.#misconduct(verdict.workers, verdict.what);
+      case 'over':
+        return this.#becomeFailed(verdict.code, verdict.message, verdict.at);
+      default:
+        return verdict satisfies never;
+    }
   }
 
   #closed({ connection, why, misconduct }: CoordinatorEvent & { is: 'closed' }): CoordinatorEffect[] {
@@ -411,22 +379,11 @@ export class CoordinatorMachine {
     return wasMember ? this.#reform(reason) : [{ do: 'notice', message: reason }];
   }
 
-  /** What a worker cannot do ends the run where it is the model's or the last worker's trouble; else it is left out.
-      That it is the model's, two must say: one alone may compute wrongly. */
   #workerFailed(worker: Worker, message: Extract<FromWorker, { type: 'failure' }>): CoordinatorEffect[] {
-    const code = knownCode(message.code);
-    const { step, phase } = message;
-    const isMember = this.#members.includes(worker);
-    const { workerId } = worker.hello!;
-    const isModel = code === 'LOCKSTEP_NOT_FINITE';
+    const isMember = this.#present.has(worker);
     worker.leaving = true;
     const isLast = isMember && this.#roster.nobodyStays();
-    if (isModel && isMember && (this.#blame.confirms(step, workerId) || isLast)) {
-      return this.#becomeFailed(code, message.message, { step, phase });
-    }
-    const what = `${step > 0 ? `in step ${step}, ` : ''}${phase}: ${message.message}`;
-    if (isLast) return this.#becomeFailed(code, `worker ${workerId} failed ${what}`, { step, phase });
-    return this.#leftOut([worker], what);
+    return this.#enforce(verdictOnFailure(worker, message, { isMember, isLast }, this.#blame));
   }
 
   #refuse(worker: Worker, code: ErrorCode, message: string): CoordinatorEffect[] {

@@ -2,11 +2,14 @@
 // computed again is not told again. Pure.
 
 import type { MessageOf } from '../proto/messages.ts';
+import type { CoordinatorEffect } from './effects.ts';
 import { MemberResults } from './results.ts';
 import type { RunFacts } from './worker-record.ts';
 
-/** Something is wrong with it, or it is new, or it was told before. */
-export type Judged<T> = { readonly problem: string } | { readonly news: T | null };
+/** Something is wrong with it, or it is news, or it was told before. */
+export type Judged = { readonly problem: string } | { readonly news: CoordinatorEffect[] };
+
+const nothingNew: Judged = { news: [] };
 
 export class Progress {
   readonly #facts: RunFacts;
@@ -62,21 +65,27 @@ export class Progress {
     };
   }
 
-  report(report: MessageOf<'report'>): Judged<MessageOf<'report'>> {
-    if (report.step <= this.#reported) return { news: null };
+  /** What a member of this rank says of a step. */
+  result(rank: number, result: MessageOf<'report'> | MessageOf<'evaluation'>): Judged {
+    return result.type === 'report' ? this.#report(rank, result) : this.#evaluation(rank, result);
+  }
+
+  /** Rank 0 speaks for all; the sums of every shard are there. */
+  #report(rank: number, report: MessageOf<'report'>): Judged {
+    if (rank !== 0 || report.step <= this.#reported) return nothingNew;
     const problem = this.#results.problemOfReport(report);
     if (problem !== null) return { problem };
     this.#reported = report.step;
-    return { news: report };
+    return { news: [{ do: 'stepReport', report }] };
   }
 
   /** The news are the parts of all ranks, once the last is here. */
-  evaluation(rank: number, part: MessageOf<'evaluation'>): Judged<readonly MessageOf<'evaluation'>[]> {
+  #evaluation(rank: number, part: MessageOf<'evaluation'>): Judged {
     const problem = this.#results.problemOfPart(rank, part);
     if (problem !== null) return { problem };
     const parts = this.#results.add(rank, part);
-    if (parts === null || part.step <= this.#evaluated) return { news: null };
+    if (parts === null || part.step <= this.#evaluated) return nothingNew;
     this.#evaluated = part.step;
-    return { news: parts };
+    return { news: [{ do: 'evaluation', step: part.step, parts }] };
   }
 }

@@ -1,0 +1,79 @@
+// The newest membership: who is in it, and how far its forming has come. It remembers and tells; when a membership is formed,
+// and what follows when it stands, is the machine's. Pure.
+
+import type { Blame } from './blame.ts';
+import type { CoordinatorEffect, ToWorker } from './effects.ts';
+import { alignmentIfKnown, formation } from './membership.ts';
+import type { Progress } from './progress.ts';
+import { sendAlignment, sendTo } from './tell.ts';
+import type { RunFacts, Worker } from './worker-record.ts';
+
+export class PresentMembership {
+  readonly #facts: RunFacts;
+  readonly #progress: Progress;
+  #generation: number;
+  #members: readonly Worker[] = [];
+  /** The members were told where they go on. */
+  #isAligned = true;
+
+  constructor(facts: RunFacts, progress: Progress) {
+    this.#facts = facts;
+    this.#progress = progress;
+    this.#generation = facts.generation;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** In rank order; nobody while the run pauses. */
+  get members(): readonly Worker[] {
+    return this.#members;
+  }
+
+  get isReady(): boolean {
+    return this.#members.every(({ ready }) => ready);
+  }
+
+  has(worker: Worker): boolean {
+    return this.#members.includes(worker);
+  }
+
+  tell(message: ToWorker): CoordinatorEffect[] {
+    return sendTo(this.#members, message);
+  }
+
+  /** The next generation. */
+  form(members: readonly Worker[], reason: string): CoordinatorEffect[] {
+    this.#isAligned = false;
+    this.#generation += 1;
+    this.#members = members;
+    this.#progress.formed(members.length);
+    for (const member of members) {
+      member.memberOf = this.#generation;
+      member.standing = undefined;
+      member.ready = false;
+      member.finished = null;
+    }
+    return formation(this.#generation, members, this.#facts, reason);
+  }
+
+  /** The run pauses. */
+  dissolve(): void {
+    this.#members = [];
+  }
+
+  /** Tells the members where they go on, once all have told their standing. */
+  alignIfAll(blame: Blame): CoordinatorEffect[] {
+    const alignment = this.#isAligned ? null : alignmentIfKnown(this.#members, this.#progress);
+    if (alignment === null) return [];
+    this.#isAligned = true;
+    const { step, reason } = alignment;
+    const verify = blame.verifies(step + 1, this.#generation);
+    const more = { ...this.#progress.owedAfter(step), verify };
+    return [
+      { do: 'aligned', step, reason },
+      ...sendAlignment(alignment, this.#members, this.#generation, more),
+    ];
+  }
+}

@@ -1,0 +1,99 @@
+// What follows when members suspect or accuse others, fail, or do not become ready: a verdict, which says why. The machine
+// carries it out. Pure.
+
+import type { ErrorCode } from '../src/errors.ts';
+import type { Blame } from './blame.ts';
+import type { CoordinatorEffect, FromWorker } from './effects.ts';
+import { pardonLater } from './exclusions.ts';
+import { lateToForm } from './membership.ts';
+import { knownCode } from './tell.ts';
+import type { Worker } from './worker-record.ts';
+
+export type Verdict =
+  | { readonly is: 'none' }
+  /** All who are here connect anew, and compute the step again. */
+  | { readonly is: 'again'; readonly why: string; readonly effects: readonly CoordinatorEffect[] }
+  /** The run goes on without them; they may come back. */
+  | {
+      readonly is: 'leftOut';
+      readonly workers: readonly Worker[];
+      readonly why: string;
+      readonly effects: readonly CoordinatorEffect[];
+    }
+  /** The run goes on without them, and they are not let in again. */
+  | { readonly is: 'keptOut'; readonly workers: readonly Worker[]; readonly what: string }
+  /** Nobody can go on. */
+  | {
+      readonly is: 'over';
+      readonly code: ErrorCode;
+      readonly message: string;
+      readonly at: { readonly step: number; readonly phase?: string };
+    };
+
+const none: Verdict = { is: 'none' };
+
+/** The forming of a membership took too long. */
+export function verdictOnLate(members: readonly Worker[]): Verdict {
+  const workers = lateToForm(members);
+  return workers.length === 0
+    ? none
+    : { is: 'leftOut', workers, why: 'it does not become ready', effects: [] };
+}
+
+/** Whoever is suspected was given time to say so itself. */
+export function verdictOnSuspicions(members: readonly Worker[], blame: Blame): Verdict {
+  const suspicion = blame.suspicions.verdict();
+  const worker = suspicion === null ? undefined : members[suspicion.rank];
+  if (suspicion === null || worker === undefined) return none;
+  const { workerId } = worker.hello!;
+  const ms = blame.exclusions.exclude(workerId, suspicion.broken);
+  if (ms === null) {
+    return { is: 'again', why: `all connect anew: ${suspicion.why}`, effects: [pardonLater(workerId)] };
+  }
+  const why = `the others cannot go on with it: ${suspicion.why}`;
+  const letIn = { do: 'setTimer', timer: { kind: 'exclusion', workerId }, ms } as const;
+  return { is: 'leftOut', workers: [worker], why, effects: [letIn] };
+}
+
+/** What came from others cannot be right. Where it is not known from whom, the step is computed again and looked at. */
+export function verdictOnAccusation(
+  by: Worker,
+  { ranks, step, what, generation }: Extract<FromWorker, { type: 'accuse' }>,
+  members: readonly Worker[],
+  blame: Blame,
+): Verdict {
+  const accused = ranks
+    .map((rank) => members[rank])
+    .filter((worker): worker is Worker => worker !== undefined && worker !== by);
+  if (accused.length > 0) {
+    const got = `worker ${by.hello!.workerId} got from it ${what}`.slice(0, 1_000);
+    return { is: 'keptOut', workers: accused, what: got };
+  }
+  if (blame.doubts(step, generation) === 'notFinite') {
+    const message = `step ${step} is not finite: ${what}`;
+    return { is: 'over', code: 'LOCKSTEP_NOT_FINITE', message, at: { step } };
+  }
+  const why = `step ${step} is computed again, and what the workers send each other is looked at: ${what}`;
+  return { is: 'again', why, effects: [] };
+}
+
+/** What a worker cannot do ends the run where it is the model's or the last worker's trouble; else it is left out.
+    That it is the model's, two must say: one alone may compute wrongly. */
+export function verdictOnFailure(
+  worker: Worker,
+  failure: Extract<FromWorker, { type: 'failure' }>,
+  { isMember, isLast }: { readonly isMember: boolean; readonly isLast: boolean },
+  blame: Blame,
+): Verdict {
+  const code = knownCode(failure.code);
+  const { step, phase, message } = failure;
+  const { workerId } = worker.hello!;
+  const at = { step, phase };
+  const isModel = code === 'LOCKSTEP_NOT_FINITE';
+  if (isModel && isMember && (blame.confirms(step, workerId) || isLast)) {
+    return { is: 'over', code, message, at };
+  }
+  const what = `${step > 0 ? `in step ${step}, ` : ''}${phase}: ${message}`;
+  if (isLast) return { is: 'over', code, message: `worker ${workerId} failed ${what}`, at };
+  return { is: 'leftOut', workers: [worker], why: what, effects: [] };
+}
