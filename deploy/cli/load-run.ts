@@ -1,6 +1,6 @@
 // From a path and options to a checked config and its data set (I/O), with messages that name the near file.
 
-import { readFileSync } from 'node:fs';
+import { closeSync, openSync, readSync } from 'node:fs';
 import { dirname, extname } from 'node:path';
 import { loadConfigFile } from '../../src/config/load.ts';
 import { overrideConfig } from '../../src/config/parse.ts';
@@ -37,20 +37,55 @@ export function loadRunData(
   return loadDataset(config.data, { directory: directory ?? dirname(configPath) });
 }
 
-/** The token of the cluster: the file's first line, else the environment's LOCKSTEP_TOKEN. */
+const tokenRemedies: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file; the coordinator writes it into the directory of its run when it starts',
+  EISDIR: 'is a directory; name the file with the token in it',
+  EACCES: 'permission denied; it is readable by the user alone who started the coordinator',
+};
+
+/** What a token file may have at most, white space included: more is no token, and may have no end. In bytes. */
+const tokenFileBytesMax = 1_024;
+
+/**
+ * The token of the cluster: what is in the file, else the environment's LOCKSTEP_TOKEN.
+ * Throws LOCKSTEP_USAGE, which tells nothing of what was read.
+ */
 export function readToken(file: string | undefined): string | undefined {
-  if (file === undefined) return process.env.LOCKSTEP_TOKEN || undefined;
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (cause) {
-    const reason =
-      (cause as NodeJS.ErrnoException).code === 'ENOENT'
-        ? 'there is no such file; the coordinator writes it into the directory of its run when it starts'
-        : (cause as Error).message;
-    throw new LockstepError('LOCKSTEP_USAGE', `--token-file ${file}: ${reason}`, { cause });
-  }
-  const token = text.trim();
-  if (token === '') throw new LockstepError('LOCKSTEP_USAGE', `--token-file ${file}: the file is empty`);
+  if (file === undefined) return checkedToken(process.env.LOCKSTEP_TOKEN ?? '', 'LOCKSTEP_TOKEN');
+  const source = `--token-file ${file}`;
+  const token = checkedToken(readStart(file, source), source);
+  if (token === undefined) throw new LockstepError('LOCKSTEP_USAGE', `${source}: the file is empty`);
   return token;
+}
+
+/** Of a pipe too. */
+function readStart(file: string, source: string): string {
+  const bytes = Buffer.alloc(tokenFileBytesMax);
+  let length = 0;
+  try {
+    const descriptor = openSync(file, 'r');
+    try {
+      for (let count = -1; count !== 0 && length < bytes.length; length += count)
+        count = readSync(descriptor, bytes, length, bytes.length - length, null);
+    } finally {
+      closeSync(descriptor);
+    }
+  } catch (cause) {
+    const { code = '' } = cause as NodeJS.ErrnoException;
+    const reason = tokenRemedies[code] ?? `cannot be read (${code})`;
+    throw new LockstepError('LOCKSTEP_USAGE', `${source}: ${reason}`, { cause });
+  }
+  return bytes.toString('latin1', 0, length);
+}
+
+/** Undefined where there is nothing but white space. */
+function checkedToken(text: string, source: string): string | undefined {
+  const token = text.trim();
+  if (token === '') return undefined;
+  if (/^[0-9a-f]{64}$/i.test(token)) return token;
+  const is = /^[0-9a-f]*$/i.test(token) ? `has ${token.length} of them` : 'has other characters';
+  throw new LockstepError(
+    'LOCKSTEP_USAGE',
+    `${source}: a token is 64 hexadecimal digits, but this ${is}; make one with: openssl rand -hex 32`,
+  );
 }

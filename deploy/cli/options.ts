@@ -10,6 +10,12 @@ export const workersMax = 256;
 export const threadsMax = 1024;
 const backends: readonly BackendName[] = ['native', 'wasm', 'reference'];
 
+/** A path: anything but nothing, which a script gives whose variable is not set. */
+export function path(text: string): string {
+  if (text === '') throw new InvalidArgumentError('It must not be empty.');
+  return text;
+}
+
 /** A parser of whole numbers from `min` to `max`. */
 export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
@@ -24,15 +30,30 @@ export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: stri
 export function address(text: string): Address {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s/]+))(?::(\d{1,5}))?$/.exec(text);
   const port = Number(match?.[3] ?? 0);
-  if (match === null || port > 65_535) {
+  const host = match?.[1] ?? match?.[2] ?? '';
+  if (match === null || port > portMax || !isHost(host)) {
     throw new InvalidArgumentError('It must be HOST:PORT, for example 127.0.0.1:7070.');
   }
-  return { host: match[1] ?? match[2] ?? '', port };
+  return { host, port };
+}
+
+const portMax = 65_535;
+
+/** A name or an address in full: of a number alone URL makes an address, but whoever gives one means a port. */
+function isHost(text: string): boolean {
+  const inUrl = text.includes(':') ? `[${text}]` : text;
+  const url = URL.canParse(`ws://${inUrl}`) ? new URL(`ws://${inUrl}`) : null;
+  return url !== null && (text.includes(':') || url.hostname === text.toLowerCase());
 }
 
 /** As `address`, for others to dial: one machine's, and not the one that stands for all of them. */
 export function dialledAddress(text: string): Address {
   const { host, port } = address(text);
+  if (port === 0 && /:0+$/.test(text) && !text.endsWith(']')) {
+    throw new InvalidArgumentError(
+      'Nobody can dial port 0: it must be HOST:PORT, or HOST where the port is the one listened at.',
+    );
+  }
   if (host === '0.0.0.0' || /^[0:]+$/.test(host)) {
     throw new InvalidArgumentError('It must be an address that the other workers can dial, not that of any.');
   }
@@ -51,6 +72,8 @@ export function joinUrl(text: string): string {
   if (url === null || !known || !hasPort || url.username !== '' || url.search !== '') {
     throw new InvalidArgumentError('It must be ws://HOST:PORT, as the coordinator prints it.');
   }
+  if (url.port === '0')
+    throw new InvalidArgumentError('Nobody can dial port 0: give the one that the coordinator prints.');
   const usualPort = url.protocol === 'ws:' ? '80' : '443'; // which URL leaves out
   return `${url.protocol}//${url.hostname}:${url.port || usualPort}`;
 }
@@ -90,7 +113,8 @@ export function backendOption(): Option {
 }
 
 export function dataOption(usual = 'beside the config'): Option {
-  return new Option('--data <directory>', `where the config's data files are (default: ${usual})`);
+  const meaning = `where the config's data files are (default: ${usual})`;
+  return new Option('--data <directory>', meaning).argParser(path);
 }
 
 /** @param what is printed: events, unless said */
@@ -102,7 +126,7 @@ export function tokenFileOption(): Option {
   return new Option(
     '--token-file <file>',
     'file with the token of the cluster (default: LOCKSTEP_TOKEN in the environment)',
-  );
+  ).argParser(path);
 }
 
 export function insecureOption(): Option {
@@ -156,7 +180,7 @@ export function addRunOptions(command: Command): Command {
       new Option(
         '--out <directory>',
         'where checkpoints and events go (default: runs/NAME, or NAME-2 and so on where there is one)',
-      ),
+      ).argParser(path),
     )
     .addOption(
       new Option(

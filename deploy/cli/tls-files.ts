@@ -6,6 +6,7 @@ import { createSecureContext } from 'node:tls';
 import { type Command, Option } from 'commander';
 import type { TlsIdentity } from '../../proto/transport/tls.ts';
 import { LockstepError } from '../../src/errors.ts';
+import { path } from './options.ts';
 
 export interface TlsOptions {
   readonly tlsCert?: string;
@@ -18,9 +19,9 @@ export function addTlsOptions(
   meaning: { readonly cert: string; readonly ca: string },
 ): Command {
   return command
-    .addOption(new Option('--tls-cert <file>', `certificate (PEM) ${meaning.cert}`))
-    .addOption(new Option('--tls-key <file>', 'its private key (PEM)'))
-    .addOption(new Option('--tls-ca <file>', `authority (PEM) ${meaning.ca}`));
+    .addOption(new Option('--tls-cert <file>', `certificate (PEM) ${meaning.cert}`).argParser(path))
+    .addOption(new Option('--tls-key <file>', 'its private key (PEM)').argParser(path))
+    .addOption(new Option('--tls-ca <file>', `authority (PEM) ${meaning.ca}`).argParser(path));
 }
 
 /** Undefined where none of them is given. Throws LOCKSTEP_USAGE naming the option and what is wrong with its file. */

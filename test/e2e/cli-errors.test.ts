@@ -76,6 +76,7 @@ beforeAll(() => {
   write('range/labels', idxFile([2], [1, 12]));
   write('taken/old/checkpoints/step-000001.safetensors', '');
   write('empty-token', '\n');
+  mkdirSync(join(directory.path, 'token-folder'));
 });
 afterAll(() => directory.remove());
 
@@ -281,6 +282,18 @@ const cases: readonly Case[] = [
     args: ['worker', '--join', '127.0.0.1:1', '--token-file', 'empty-token'],
     exitCode: 2,
     says: 'error: --token-file empty-token: the file is empty',
+  },
+  {
+    what: 'a directory for a token file',
+    args: ['worker', '--join', '127.0.0.1:1', '--token-file', 'token-folder'],
+    exitCode: 2,
+    says: 'error: --token-file token-folder: is a directory; name the file with the token in it',
+  },
+  {
+    what: 'an --out of an unset variable',
+    args: train('tiny.json', '--out', ''),
+    exitCode: 2,
+    says: "error: option '--out <directory>' argument '' is invalid. It must not be empty.",
   },
   {
     what: 'a worker without a token',

@@ -13,6 +13,7 @@ import {
   type KeepOptions,
   minWorkersOption,
   type OverrideOptions,
+  path,
   tokenFileOption,
   workersMax,
 } from '../options.ts';
@@ -42,7 +43,7 @@ export function coordinatorCommand(context: Context): Command {
   const command = new Command('coordinator')
     .summary('lead a cluster of workers started elsewhere')
     .description('Waits for workers, leads the training of CONFIG, keeps its checkpoints.')
-    .argument('<config>', 'config file')
+    .argument('<config>', 'config file', path)
     .addOption(
       new Option('--listen <host:port>', 'address for workers')
         .argParser(address)

@@ -5,7 +5,7 @@ import type { BackendName } from '../../../src/kernels/backend.ts';
 import { inferCheckpoint } from '../../inference.ts';
 import type { Context } from '../context.ts';
 import { openData, openNamed, type SplitName, splitOption } from '../open-checkpoint.ts';
-import { backendOption, dataOption, jsonOption, threadsOption } from '../options.ts';
+import { backendOption, dataOption, jsonOption, path, threadsOption } from '../options.ts';
 import { formatCount, formatMetric } from '../progress/format.ts';
 
 interface EvaluateOptions {
@@ -25,7 +25,7 @@ export function evaluateCommand(context: Context): Command {
   return new Command('evaluate')
     .summary('loss and metrics of a checkpoint')
     .description('Computes loss and metrics of a checkpoint on the held-out samples of its config.')
-    .argument('<checkpoint>', 'checkpoint, or directory of a run')
+    .argument('<checkpoint>', 'checkpoint, or directory of a run', path)
     .addOption(dataOption('the working directory'))
     .addOption(splitOption())
     .addOption(threadsOption())

@@ -11,7 +11,7 @@ import { buildModel } from '../../../src/nn/build.ts';
 import type { Context } from '../context.ts';
 import { loadRunConfig } from '../load-run.ts';
 import { openNamed } from '../open-checkpoint.ts';
-import { jsonOption } from '../options.ts';
+import { jsonOption, path } from '../options.ts';
 import { formatCount, formatMetrics } from '../progress/format.ts';
 
 interface TensorRow {
@@ -41,7 +41,7 @@ export function inspectCommand(context: Context): Command {
     .description(
       'Prints step, config, metrics, tensors, shapes and hashes of a checkpoint; or the tensors that a config makes.',
     )
-    .argument('<target>', 'checkpoint, directory of a run, or config file')
+    .argument('<target>', 'checkpoint, directory of a run, or config file', path)
     .addOption(jsonOption('one JSON object'))
     .addHelpText('after', examples)
     .action(async (target: string, options: { json?: boolean }) => {

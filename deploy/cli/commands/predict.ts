@@ -6,7 +6,7 @@ import type { BackendName } from '../../../src/kernels/backend.ts';
 import { inferCheckpoint, type PredictedBatch } from '../../inference.ts';
 import type { Context } from '../context.ts';
 import { openData, openNamed, type SplitName, splitOption } from '../open-checkpoint.ts';
-import { backendOption, dataOption, threadsOption } from '../options.ts';
+import { backendOption, dataOption, path, threadsOption } from '../options.ts';
 import { csvHeader, type PredictionShape, predictionCsv, predictionJson } from '../predictions.ts';
 
 interface PredictOptions {
@@ -30,12 +30,12 @@ export function predictCommand(context: Context): Command {
     .description(
       'Prints a prediction for each sample: of a class the class, its probability and all of them; else the values.',
     )
-    .argument('<checkpoint>', 'checkpoint, or directory of a run')
+    .argument('<checkpoint>', 'checkpoint, or directory of a run', path)
     .addOption(
       new Option(
         '--input <file>',
         'samples without targets: IDX images or CSV (default: the held-out samples of the config)',
-      ),
+      ).argParser(path),
     )
     .addOption(dataOption('the working directory'))
     .addOption(splitOption())

@@ -12,6 +12,7 @@ import {
   type KeepOptions,
   minWorkersOption,
   type OverrideOptions,
+  path,
   workersOption,
   workerThreadsOption,
 } from '../options.ts';
@@ -46,7 +47,7 @@ export function trainCommand(context: Context): Command {
     .description(
       'Trains the model of CONFIG on this machine: JSON, or a module with `export default defineConfig({...})`.',
     )
-    .argument('<config>', 'config file')
+    .argument('<config>', 'config file', path)
     .addOption(workersOption('worker processes; 0 computes in this process, without sockets').default(0))
     .addOption(minWorkersOption())
     .addOption(workerThreadsOption())

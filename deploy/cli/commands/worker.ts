@@ -64,7 +64,8 @@ export function workerCommand(context: Context): Command {
     .addOption(
       new Option(
         '--advertise <host:port>',
-        'address the other workers are told, where it is not the one listened at: behind NAT, in a container',
+        'address the other workers are told, where it is not the one listened at: behind NAT, in a container; ' +
+          'HOST alone: with the port listened at',
       ).argParser(dialledAddress),
     )
     .addOption(
