@@ -20,7 +20,7 @@ export function departureOf(
   if (!worker.hasData || worker.memberOf === 0) return 'atOnce';
   if (phase === 'gathering') return 'whenAligned';
   if (phase === 'paused') return 'form';
-  // A spare: the members have more.
+  // A spare, or one that waits to be taken in: the members have more, or compute it again.
   if (!members.includes(worker)) return 'atOnce';
   if (phase === 'aligning') return 'whenAligned';
   return members.some(({ leaving }) => !leaving) ? 'atOnce' : 'checkpoint';

@@ -30,7 +30,7 @@ export type CoordinatorEvent =
 /** Set by an effect, and given back as an event. */
 export type Timer =
   | { readonly kind: 'gathering' }
-  | { readonly kind: 'suspicion' | 'forming'; readonly generation: number }
+  | { readonly kind: 'suspicion' | 'forming' | 'joining' | 'joinAtLatest'; readonly generation: number }
   | { readonly kind: 'exclusion' | 'pardon'; readonly workerId: string };
 
 export type CoordinatorEffect =

@@ -4,16 +4,16 @@
 
 import type { ErrorCode } from '../src/errors.ts';
 import { knowsTooLittle, refusalOf } from './admission.ts';
+import { Arrivals, type Decision } from './arrivals.ts';
 import { Blame } from './blame.ts';
 import { departureOf, mustHandOver } from './departure.ts';
 import type { CoordinatorEffect, CoordinatorEvent, FromWorker, Timer } from './effects.ts';
-import { Gathering } from './gathering.ts';
 import { PresentMembership } from './present-membership.ts';
 import { Progress } from './progress.ts';
 import { endingOf } from './results.ts';
 import { Roster } from './roster.ts';
 import { suspicionMs } from './suspicion.ts';
-import { cannotReach, sendFailure, sendRefusal } from './tell.ts';
+import { cannotReach, pausedText, sendFailure, sendRefusal } from './tell.ts';
 import {
   type Verdict,
   verdictOnAccusation,
@@ -33,14 +33,14 @@ export class CoordinatorMachine {
   readonly #progress: Progress;
   readonly #present: PresentMembership;
   readonly #blame: Blame;
-  readonly #gathering: Gathering;
+  readonly #arrivals: Arrivals;
 
   constructor(facts: RunFacts) {
     this.#facts = facts;
     this.#progress = new Progress(facts);
     this.#present = new PresentMembership(facts, this.#progress);
     this.#blame = new Blame(facts.quarantined);
-    this.#gathering = new Gathering(facts);
+    this.#arrivals = new Arrivals(facts, this.#roster, this.#present);
   }
 
   get phase(): Phase {
@@ -172,25 +172,18 @@ export class CoordinatorMachine {
   #dataReady(worker: Worker): CoordinatorEffect[] {
     if (worker.hasData) return [];
     worker.hasData = true;
-    if (this.#phase === 'gathering') return this.#gather();
-    const { workerId } = worker.hello!;
-    const { shards } = this.#facts;
-    const isSpare = this.#phase !== 'paused' && this.#members.length >= shards;
-    if (!isSpare) return this.#reform(`worker ${workerId} joined`);
-    return [{ do: 'notice', message: `worker ${workerId} is a spare: all ${shards} shards have theirs` }];
+    return this.#decided(this.#arrivals.ready(worker, this.#phase as Exclude<Phase, 'over'>));
   }
 
-  /** Goes on, or waits: for all before a first step, for the members before, and not for long, when taken up again. */
-  #gather(): CoordinatorEffect[] {
-    const present = this.#roster.present();
-    const reason = this.#gathering.reason(present);
-    return reason === null ? this.#gathering.waitsWith(present) : this.#reform(reason);
+  #decided(decision: Decision): CoordinatorEffect[] {
+    return 'form' in decision ? this.#reform(decision.form) : decision.wait;
   }
 
   /** The one mechanism: whoever is here forms the next generation. */
   #reform(reason: string): CoordinatorEffect[] {
     const members = this.#roster.members(this.#facts.shards);
     this.#blame.formed();
+    this.#arrivals.formed();
     const tooFew = members.length < Math.max(1, this.#facts.workersMin);
     return tooFew && !mustHandOver(members, this.#stopRequested)
       ? this.#becomePaused(members.length, reason)
@@ -205,8 +198,7 @@ export class CoordinatorMachine {
       return this.#becomeFailed('LOCKSTEP_STOPPED', message);
     }
     const missing = Math.max(1, this.#facts.workersMin) - present;
-    const message = `${reason}; the run pauses until ${missing} more worker${missing > 1 ? 's' : ''} joined`;
-    return [{ do: 'notice', message }];
+    return [{ do: 'notice', message: pausedText(reason, missing) }];
   }
 
   #becomeAligning(members: Worker[], reason: string): CoordinatorEffect[] {
@@ -234,6 +226,9 @@ export class CoordinatorMachine {
       // All are at its state now.
       return [...this.#release(leaver), ...this.#reform(`worker ${leaver.hello!.workerId} left`)];
     }
+    // The last one, and others wait: they heal from it.
+    const takenIn = leaver === undefined ? [] : this.#decided(this.#arrivals.takeIn());
+    if (takenIn.length > 0) return takenIn;
     this.#phase = 'running';
     const generation = this.#generation;
     return [
@@ -247,7 +242,9 @@ export class CoordinatorMachine {
     result: Extract<FromWorker, { type: 'report' | 'evaluation' }>,
   ): CoordinatorEffect[] {
     const judged = this.#progress.result(this.#members.indexOf(worker), result);
-    return 'problem' in judged ? this.#misconduct([worker], judged.problem) : judged.news;
+    if ('problem' in judged) return this.#misconduct([worker], judged.problem);
+    const isStep = result.type === 'report' && worker === this.#members[0] && !this.#stopRequested;
+    return [...judged.news, ...(isStep ? this.#decided(this.#arrivals.stepTold(result.step)) : [])];
   }
 
   /** They say what cannot be: the run goes on without them, and they are not let in again. */
@@ -315,9 +312,7 @@ export class CoordinatorMachine {
   #suspect(by: Worker, suspicion: FromWorker & { type: 'suspect' }): CoordinatorEffect[] {
     const { generation, rank, why, broken } = suspicion;
     if (this.#phase === 'gathering' && generation === this.#generation) {
-      this.#gathering.gone(rank);
-      const reason = this.#gathering.reason(this.#roster.present());
-      return reason === null ? [] : this.#reform(reason);
+      return this.#decided(this.#arrivals.neverBack(rank));
     }
     const suspected = this.#members[rank];
     if (!this.#isMember(by, generation) || suspected === undefined || suspected === by) return [];
@@ -331,13 +326,19 @@ export class CoordinatorMachine {
 
   #timer(timer: Timer): CoordinatorEffect[] {
     if (timer.kind === 'gathering') {
-      const isLate = this.#phase === 'gathering' && this.#roster.present().length > 0;
-      return isLate ? this.#reform('no more are waited for') : [];
+      return this.#phase === 'gathering' ? this.#decided(this.#arrivals.gatheredLong()) : [];
     }
     if ('workerId' in timer) return this.#blame.exclusions.due(timer);
     if (timer.generation !== this.#generation) return [];
-    if (timer.kind === 'suspicion') return this.#enforce(verdictOnSuspicions(this.#members, this.#blame));
-    return this.#phase === 'aligning' ? this.#enforce(verdictOnLate(this.#members)) : [];
+    switch (timer.kind) {
+      case 'suspicion':
+        return this.#enforce(verdictOnSuspicions(this.#members, this.#blame));
+      case 'forming':
+        return this.#phase === 'aligning' ? this.#enforce(verdictOnLate(this.#members)) : [];
+      case 'joining':
+      case 'joinAtLatest':
+        return this.#stopRequested ? [] : this.#decided(this.#arrivals.due(timer.kind));
+    }
   }
 
   #enforce(verdict: Verdict): CoordinatorEffect[] {

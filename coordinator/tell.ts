@@ -44,6 +44,10 @@ export function sendFailure(
   return sendTo(workers, { type: 'failure', code, message: text, step: 0, phase: 'coordinator', ...at });
 }
 
+export function pausedText(reason: string, missing: number): string {
+  return `${reason}; the run pauses until ${missing} more worker${missing > 1 ? 's' : ''} joined`;
+}
+
 /** It is not let in; its connection ends. */
 export function sendRefusal(worker: Worker, code: ErrorCode, message: string): CoordinatorEffect[] {
   const { connection, address } = worker;

@@ -44,6 +44,11 @@ export function hello(workerId: string, changes: Partial<MessageOf<'hello'>> = {
   };
 }
 
+export function report(generation: number, step: number): MessageOf<'report'> {
+  const sums = new Uint8Array(facts.shards * facts.reports * 4);
+  return { type: 'report', generation, step, sums, gradientNorm: 0, seconds: 0.1 };
+}
+
 /** A machine whose connections are told by number, worker wN at connection N. */
 export class Story {
   readonly machine: CoordinatorMachine;
@@ -61,6 +66,13 @@ export class Story {
     this.machine.handle({ is: 'connected', connection, address: '10.0.0.1' });
     this.say(connection, greeting);
     return this.say(connection, { type: 'ready', generation: 0 });
+  }
+
+  /** Joins while `generation` runs, whose rank 0 is connection 1, up to the membership it is taken into. */
+  takeIn(connection: number, generation: number, step: number): CoordinatorEffect[] {
+    this.join(connection);
+    this.machine.handle({ is: 'timer', timer: { kind: 'joining', generation } });
+    return this.say(1, report(generation, step));
   }
 
   /** The members tell their standing and become ready; gives what the last of them led to. */
