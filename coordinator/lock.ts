@@ -3,22 +3,25 @@
 
 import { constants, copyFileSync, linkSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { LockstepError } from '../src/errors.ts';
+import { isRunning, markText, ownMark, type ProcessMark, parseMark } from './process-mark.ts';
 
 /** Another that takes the lock over has done so within this, in milliseconds; and between two looks. */
 const takingMs = 5_000;
 const lookAgainMs = 5;
 
-/** Throws LOCKSTEP_RUN_IN_USE, and what the file system says. */
-export function takeLock(path: string): void {
+/** Gives what is in the file now. Throws LOCKSTEP_RUN_IN_USE, and what the file system says. */
+export function takeLock(path: string): string {
   const own = `${path}.${process.pid}`;
+  const text = markText(ownMark());
   try {
-    writeFileSync(own, `${process.pid}\n`, { mode: 0o600 });
+    writeFileSync(own, text, { mode: 0o600 });
     for (const giveUpMs = performance.now() + takingMs; !appear(own, path); ) {
       const holder = holderOf(path);
       if (holder === null) continue;
-      if (isAlive(holder) || performance.now() > giveUpMs) throw inUse(holder, path);
+      if (isRunning(holder) !== false || performance.now() > giveUpMs) throw inUse(holder, path);
       clearAway(own, path, giveUpMs);
     }
+    return text;
   } finally {
     rmSync(own, { force: true });
   }
@@ -34,12 +37,12 @@ function clearAway(own: string, path: string, giveUpMs: number): void {
     const taker = holderOf(taking);
     if (taker === null) continue;
     if (performance.now() > giveUpMs) throw inUse(taker, taking);
-    if (isAlive(taker)) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, lookAgainMs);
+    if (isRunning(taker) !== false) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, lookAgainMs);
     else rmSync(taking, { force: true });
   }
   try {
     const holder = holderOf(path);
-    if (holder !== null && !isAlive(holder)) rmSync(path, { force: true });
+    if (holder !== null && isRunning(holder) === false) rmSync(path, { force: true });
   } finally {
     rmSync(taking, { force: true });
   }
@@ -66,29 +69,27 @@ function appear(own: string, path: string): boolean {
 }
 
 /** Null where the file has gone. */
-function holderOf(path: string): number | null {
+function holderOf(path: string): ProcessMark | null {
+  const text = readLock(path);
+  return text === null ? null : parseMark(text);
+}
+
+/** Null where the file has gone. */
+export function readLock(path: string): string | null {
   try {
-    return Number(readFileSync(path).toString('utf8'));
+    return readFileSync(path).toString('latin1');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw error;
   }
 }
 
-/** A file that names this process is from before: in a container the next one often has the number of the last. */
-function isAlive(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid <= 0 || pid === process.pid) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
-}
-
-function inUse(pid: number, path: string): LockstepError {
+function inUse(holder: ProcessMark, path: string): LockstepError {
+  const { pid } = holder;
+  const sure = isRunning(holder) === true;
+  const unsure = `; where process ${pid} is no coordinator of Lockstep, its number was given again: remove ${path}`;
   return new LockstepError(
     'LOCKSTEP_RUN_IN_USE',
-    `process ${pid} already coordinates this run (${path}); end it first, or train into another --out`,
+    `process ${pid} already coordinates this run (${path}); end it first, or train into another --out${sure ? '' : unsure}`,
   );
 }
