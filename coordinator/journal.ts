@@ -2,12 +2,23 @@
 // hears of it (I/O). A lock (lock.ts) keeps a second coordinator out.
 
 import { randomUUID } from 'node:crypto';
-import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { limits } from '../proto/limits.ts';
 import { cannotBe } from '../src/checkpoint/durable-file.ts';
 import { LockstepError } from '../src/errors.ts';
-import { takeLock } from './lock.ts';
+import { readLock, takeLock } from './lock.ts';
 
 const journalName = 'journal.ndjson';
 const lockName = 'coordinator.lock';
@@ -23,6 +34,11 @@ interface JournalState {
   readonly isWhole: boolean;
 }
 
+interface Lock {
+  readonly path: string;
+  readonly text: string;
+}
+
 export class Journal {
   readonly runId: string;
   /** The newest generation that was formed; 0 before the first. */
@@ -33,9 +49,11 @@ export class Journal {
   readonly quarantined: ReadonlyMap<string, string>;
   readonly #path: string;
   readonly #file: number;
-  readonly #lock: string;
+  readonly #lock: Lock;
+  /** Where checkpoints are, once there are any. */
+  #folder: string | null = null;
 
-  private constructor(path: string, state: JournalState, file: number, lock: string) {
+  private constructor(path: string, state: JournalState, file: number, lock: Lock) {
     this.runId = state.runId ?? randomUUID();
     this.generation = state.generation;
     this.members = state.members;
@@ -48,12 +66,11 @@ export class Journal {
   /** Takes the run's directory; goes on from what is there. Throws LOCKSTEP_RUN_IN_USE or LOCKSTEP_FILE_SYSTEM. */
   static open(directory: string): Journal {
     const path = join(directory, journalName);
-    const lock = join(directory, lockName);
-    let isOurs = false;
+    const lockPath = join(directory, lockName);
+    let lock: Lock | null = null;
     try {
       mkdirSync(directory, { recursive: true });
-      takeLock(lock);
-      isOurs = true;
+      lock = { path: lockPath, text: takeLock(lockPath) };
       const state = readState(path);
       const journal = new Journal(path, state, openSync(path, 'a', 0o600), lock);
       // A line after a torn one must not become a part of it.
@@ -62,7 +79,7 @@ export class Journal {
       syncDirectory(directory);
       return journal;
     } catch (error) {
-      if (isOurs) rmSync(lock, { force: true });
+      if (lock !== null) rmSync(lockPath, { force: true });
       if (error instanceof LockstepError) throw error;
       throw cannotBe('written', path, error);
     }
@@ -78,13 +95,46 @@ export class Journal {
     this.#append({ quarantined: workerId, what });
   }
 
-  /** Everything is on disk before; the lock goes, whatever happens. Throws LOCKSTEP_FILE_SYSTEM. */
+  /** There are checkpoints in `folder`: from now on it must be there. */
+  keepsIn(folder: string): void {
+    this.#folder = folder;
+  }
+
+  /**
+   * For before and after anything is kept. Throws LOCKSTEP_FILE_SYSTEM where the directory of the run, or what it cannot be
+   * taken up again without, was taken away under it: what is kept after that would be of no use to anybody.
+   */
+  check(): void {
+    const gone = this.#whatIsGone();
+    if (gone === null) return;
+    throw new LockstepError(
+      'LOCKSTEP_FILE_SYSTEM',
+      `${dirname(this.#path)}: was deleted, moved or replaced while the run went on (${gone}), so the run cannot be kept ` +
+        'and has ended; start it again, with --resume where a checkpoint is left, and leave its directory alone until it is over',
+    );
+  }
+
+  #whatIsGone(): string | null {
+    try {
+      const held = fstatSync(this.#file, { bigint: true });
+      const there = statSync(this.#path, { bigint: true, throwIfNoEntry: false });
+      if (there === undefined) return `${journalName} is gone`;
+      if (there.ino !== held.ino || there.dev !== held.dev) return `${journalName} is another file`;
+      if (readLock(this.#lock.path) !== this.#lock.text) return `${lockName} is gone, or that of another`;
+    } catch (error) {
+      throw cannotBe('read', this.#path, error);
+    }
+    const folder = this.#folder;
+    return folder === null || existsSync(folder) ? null : `${folder} is gone`;
+  }
+
+  /** Everything is on disk before; the lock goes, if it is still ours, whatever happens. Throws LOCKSTEP_FILE_SYSTEM. */
   close(): void {
     try {
       try {
         closeSync(this.#file);
       } finally {
-        rmSync(this.#lock, { force: true });
+        if (readLock(this.#lock.path) === this.#lock.text) rmSync(this.#lock.path, { force: true });
       }
     } catch (error) {
       throw cannotBe('closed', this.#path, error);
@@ -92,6 +142,7 @@ export class Journal {
   }
 
   #append(line: object): void {
+    this.check();
     try {
       writeWhole(this.#file, `${JSON.stringify(line)}\n`);
       fsyncSync(this.#file);

@@ -1,6 +1,7 @@
 // One run's coordinator (I/O): links of workers on one side, the pure machine in the middle, files and events on the
 // other. It decides nothing; effects of the machine are carried out here.
 
+import { dirname } from 'node:path';
 import { isMisconduct, ProtocolError } from '../proto/error.ts';
 import type { MessageOf } from '../proto/messages.ts';
 import { closeCodes } from '../proto/transport/connection.ts';
@@ -70,8 +71,13 @@ export class CoordinatorSession {
       checkpointAfter: (step) => step > 0 && (step === plan.endStep || cadence.checkpointAfter(step)),
     });
     this.#keeper = new CheckpointKeeper(plan, from, {
-      whole: (step) => this.#handle({ is: 'snapshotWhole', step }),
+      whole: (step) => {
+        journal.check();
+        this.#handle({ is: 'snapshotWhole', step });
+      },
       written: (path, step) => {
+        journal.check();
+        journal.keepsIn(dirname(path));
         this.#handle({ is: 'checkpointed', step });
         options.onEvent({ event: 'checkpoint', step, path });
       },
@@ -137,9 +143,20 @@ export class CoordinatorSession {
 
   /** Something threw that must not: the run ends, the workers are told. */
   #broke(thrown: unknown): void {
-    const error = asLockstepError(thrown);
+    const error = this.#causeOf(asLockstepError(thrown));
     if (this.#machine.phase === 'over') void this.#brokeAtTheEnd(error);
     else this.fail(error.code, error.message);
+  }
+
+  /** A file that cannot be written may be one whose directory was taken away. */
+  #causeOf(error: LockstepError): LockstepError {
+    if (error.code !== 'LOCKSTEP_FILE_SYSTEM') return error;
+    try {
+      this.#options.journal.check();
+      return error;
+    } catch (cause) {
+      return asLockstepError(cause);
+    }
   }
 
   /** The machine has had its say, but the last checkpoint could not be written: the workers wait for `done`. */

@@ -1,7 +1,16 @@
 // Kills and faults at every system call of the journal, torn lines and lines of nonsense: what was acknowledged is known
 // afterwards, and the journal goes on.
 
-import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -94,6 +103,39 @@ describe('what a coordinator that comes after knows', () => {
       members: [],
       quarantined: new Map(),
     });
+  });
+});
+
+describe('what is taken away while it is kept', () => {
+  const away = join(root, 'elsewhere');
+  const folder = join(run, 'checkpoints');
+  const another = (): void => {
+    renameSync(run, away);
+    reopened();
+  };
+  it.each([
+    ['journal', () => rmSync(file), 'journal.ndjson is gone'],
+    ['directory', () => renameSync(run, away), 'journal.ndjson is gone'],
+    ['directory, for another', another, 'journal.ndjson is another file'],
+    ['lock', () => rmSync(join(run, 'coordinator.lock')), 'coordinator.lock is gone, or that of another'],
+    [
+      'lock, by another',
+      () => writeFileSync(join(run, 'coordinator.lock'), '1\n'),
+      'coordinator.lock is gone, or that of another',
+    ],
+    ['folder of checkpoints', () => rmSync(folder, { recursive: true }), `${folder} is gone`],
+  ])('the %s: nothing is noted any more, and no lock of another is taken away', (which, takeAway, what) => {
+    rmSync(away, { recursive: true, force: true });
+    const journal = Journal.open(run);
+    mkdirSync(folder);
+    journal.keepsIn(folder);
+    journal.formed(1, ['a']);
+    takeAway();
+    const says = `${run}: was deleted, moved or replaced while the run went on (${what})`;
+    expect(() => journal.formed(2, ['a'])).toThrow(says);
+    expect(() => journal.check()).toThrow(says);
+    journal.close();
+    expect(existsSync(join(run, 'coordinator.lock'))).toBe(which === 'lock, by another');
   });
 });
 
