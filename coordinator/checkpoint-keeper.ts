@@ -33,6 +33,8 @@ export class CheckpointKeeper {
   #held: Snapshot | null = null;
   #fingerprint = '';
   #incoming: Snapshot | null = null;
+  /** Memory of a snapshot that is written: that of a new one costs more than to fill it. */
+  #spare: readonly Float32Array[] | null = null;
   /** Wait for the write in flight: the newest, and before it the best where that is to be kept. */
   #waiting: readonly Snapshot[] = [];
   #writing: Promise<void> = Promise.resolve();
@@ -138,7 +140,8 @@ export class CheckpointKeeper {
 
   #begin(step: number): void {
     const { sections } = this.#plan.layout;
-    const vectors = sections.map(({ size }) => new Float32Array(size));
+    const vectors = this.#spare ?? sections.map(({ size }) => new Float32Array(size));
+    this.#spare = null;
     const parts = sections.map(({ name }, i) => ({ name, bytes: new Uint8Array(vectors[i]!.buffer) }));
     this.#incoming = { step, vectors, assembler: new PieceAssembler(parts) };
   }
@@ -167,6 +170,7 @@ export class CheckpointKeeper {
       },
       { keep: config.checkpoint.keep, best: config.checkpoint.best, inUse: this.#inUse },
     );
+    this.#spare = vectors;
     this.#newestPath = path;
     this.#paths.set(step, path);
     this.#on.written(path, step);

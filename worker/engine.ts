@@ -89,24 +89,3 @@ export function stateVectors(
     return { name, floats: floats as Float32Array };
   });
 }
-
-/** The first tensor of the state with an element that is not finite, or null. `vectors` as stateVectors gives them. */
-export function tensorNotFinite(
-  vectors: readonly { readonly floats: Float32Array }[],
-  layout: StateLayout,
-): string | null {
-  for (const [i, { tensors, name: section, size }] of layout.sections.entries()) {
-    const { floats } = vectors[i]!;
-    if (isFiniteIn(floats, 0, size)) continue;
-    const bad = tensors.find((tensor) => !isFiniteIn(floats, tensor.offset, tensor.size));
-    return `${bad?.name ?? 'a gap'} of ${section}`;
-  }
-  return null;
-}
-
-/** A plain loop: vectors may have millions of elements. x - x is 0 for finite x alone. */
-function isFiniteIn(floats: Float32Array, offset: number, size: number): boolean {
-  let sum = 0;
-  for (let i = offset; i < offset + size; i += 1) sum += floats[i]! - floats[i]!;
-  return sum === 0;
-}

@@ -4,7 +4,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { limits } from '../proto/limits.ts';
 import type { MessageFrom, MessageOf } from '../proto/messages.ts';
-import { sendPieces } from '../proto/transport/bulk.ts';
 import { closeText, isBroken, type Link } from '../proto/transport/link.ts';
 import { weightsSha256 } from '../src/checkpoint/weights-hash.ts';
 import { parseConfig } from '../src/config/parse.ts';
@@ -15,12 +14,13 @@ import { namedTensors } from '../src/engine/state.ts';
 import { asLockstepError, LockstepError } from '../src/errors.ts';
 import { deferred } from '../src/platform/deferred.ts';
 import type { ChosenBackend } from './choose-backend.ts';
-import { modelOfRun, type RunModel, stateVectors, tensorNotFinite } from './engine.ts';
+import { modelOfRun, type RunModel } from './engine.ts';
 import type { LanePool } from './lanes/lane-pool.ts';
 import { LaneThreads } from './lanes/lane-threads.ts';
 import { type HeldState, Member } from './member.ts';
 import { MeshError } from './mesh.ts';
 import type { PeerNetwork } from './peer-listener.ts';
+import { Snapshots } from './snapshots.ts';
 import { ShardLease } from './step/lease.ts';
 import { warmUp } from './warm-up.ts';
 import { type WorkerEffect, type WorkerEvent, WorkerMachine } from './worker-machine.ts';
@@ -73,8 +73,7 @@ export class WorkerSession {
   #forming: Promise<void> = Promise.resolve();
   #held: HeldState | null = null;
   readonly #lease = new ShardLease();
-  #snapshots: Promise<void> = Promise.resolve();
-  #snapshotInFlight = false;
+  readonly #snapshots = new Snapshots();
   #firstStep: number | null = null;
   #lastStep = 0;
 
@@ -269,7 +268,10 @@ export class WorkerSession {
       network,
       held: this.#held,
       send: (message) => this.#send(message),
-      snapshot: (step, last, lanes) => this.#snapshot(generation, step, lanes, last),
+      snapshot: (step, isLast, { memory }) => {
+        const of = { generation, step, isLast };
+        this.#background(this.#snapshots.take(of, memory, run.layout, this.#link));
+      },
       lease: this.#lease,
       onAccused: (step, { ranks, what }) => this.#handle({ is: 'accused', generation, step, ranks, what }),
       onPeerLost: (rank, why, broken) => this.#handle({ is: 'peerLost', generation, rank, why, broken }),
@@ -296,64 +298,18 @@ export class WorkerSession {
     this.#handle({ is: 'aligned', generation });
   }
 
-  /**
-   * Copies the state now and sends it piece by piece. A snapshot that comes while the one before is still on its way is
-   * left out (the end of a run waits for its turn): there are never more than two copies of the state.
-   */
-  #snapshot(generation: number, step: number, lanes: LanePool, isLast: boolean): void {
-    const { layout } = this.#prepared!.run;
-    if (this.#snapshotInFlight && !isLast) return;
-    const copies = stateVectors(lanes.memory, layout).map(({ name, floats }) => ({
-      name,
-      floats: floats.slice(),
-    }));
-    const bad = tensorNotFinite(copies, layout);
-    if (bad !== null) {
-      throw new LockstepError(
-        'LOCKSTEP_NOT_FINITE',
-        `after step ${step} ${bad} is not finite, so no checkpoint of it is kept; the one before stays. ` +
-          'Try a smaller learning rate or clipNorm',
-      );
-    }
-    this.#snapshotInFlight = true;
-    this.#snapshots = this.#snapshots
-      .then(() => this.#sendSnapshot(generation, step, copies))
-      .finally(() => {
-        this.#snapshotInFlight = false;
-      });
-    this.#background(this.#snapshots);
-  }
-
-  async #sendSnapshot(
-    generation: number,
-    step: number,
-    copies: readonly { readonly name: string; readonly floats: Float32Array }[],
-  ): Promise<void> {
-    const link = this.#link;
-    for (const { name: section, floats } of copies) {
-      const bytes = new Uint8Array(floats.buffer, floats.byteOffset, floats.byteLength);
-      const total = bytes.length;
-      await sendPieces(
-        bytes,
-        (offset, piece) =>
-          link.send({ type: 'statePiece', generation, step, section, offset, total, bytes: piece }),
-        () => link.drained(),
-      );
-    }
-  }
-
   /** Told after the snapshots on their way have left: they are from before the failure, and good. */
   #stepsFailed(error: unknown, phase: string, step: number): void {
     const tell = (): void => this.#failed(error, phase, step);
-    this.#snapshots.then(tell, tell);
+    this.#snapshots.settled.then(tell, tell);
   }
 
   async #finished(generation: number, step: number, lanes: LanePool): Promise<void> {
-    await this.#snapshots;
+    await this.#snapshots.settled;
     this.#lastStep = step;
     const { layout } = this.#prepared!.run;
     const { parameters, statistics } = lanes.memory;
-    const sha = weightsSha256(
+    const sha = await weightsSha256(
       namedTensors(parameters, layout.parameters),
       namedTensors(statistics, layout.statistics),
     );

@@ -2,7 +2,7 @@
 // fsync, rename, fsync of the directory. A failed fsync ends the write and is never retried: after it, nobody knows what
 // is on the disk.
 
-import { mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { LockstepError } from '../errors.ts';
 
@@ -24,18 +24,23 @@ export function cannotBe(done: string, path: string, error: unknown): LockstepEr
   return new LockstepError('LOCKSTEP_FILE_SYSTEM', `${path}: cannot be ${done}: ${why}`, { cause: error });
 }
 
+/** IOV_MAX of Linux, macOS and the BSDs. */
+const partsAtOnceMax = 1024;
+/** macOS refuses 2 GiB. */
+const bytesAtOnceMax = 2 ** 30;
+
 const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT';
 
 /** Ends the name of a file while it is being written; a crash may leave one behind. One process writes at a time. */
 export const temporaryExtension = '.tmp';
 
-/** @throws LockstepError LOCKSTEP_FILE_SYSTEM; the file that was there before is then still there */
-export async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
+/** The file is `parts`, one after another. @throws LockstepError LOCKSTEP_FILE_SYSTEM; what was there before is then still there */
+export async function writeDurably(path: string, parts: readonly Uint8Array[]): Promise<void> {
   const temporary = path + temporaryExtension;
   try {
     const file = await open(temporary, 'w');
     try {
-      await file.writeFile(bytes);
+      await writeAll(file, parts);
       await file.sync();
     } finally {
       await file.close();
@@ -46,6 +51,37 @@ export async function writeDurably(path: string, bytes: Uint8Array): Promise<voi
     await unlink(temporary).catch(() => undefined);
     throw cannotBe('written', path, error);
   }
+}
+
+async function writeAll(file: FileHandle, parts: readonly Uint8Array[]): Promise<void> {
+  let left = parts.filter(({ length }) => length > 0);
+  while (left.length > 0) {
+    // The system may take less than it is given.
+    const { bytesWritten } = await file.writev(firstOf(left));
+    left = without(left, bytesWritten);
+  }
+}
+
+/** As many of the first of `parts` as a system takes in one call. */
+function firstOf(parts: readonly Uint8Array[]): Uint8Array[] {
+  const first: Uint8Array[] = [];
+  let room = bytesAtOnceMax;
+  for (const part of parts.slice(0, partsAtOnceMax)) {
+    if (room === 0) break;
+    first.push(part.subarray(0, room));
+    room -= Math.min(room, part.length);
+  }
+  return first;
+}
+
+/** What is left of `parts` after their first `bytes`. */
+function without(parts: readonly Uint8Array[], bytes: number): Uint8Array[] {
+  let gone = bytes;
+  return parts.flatMap((part) => {
+    const here = Math.min(gone, part.length);
+    gone -= here;
+    return here < part.length ? [part.subarray(here)] : [];
+  });
 }
 
 /** Makes a directory and those above it, durably. */

@@ -25,8 +25,11 @@ const lengthBytes = 8;
 const floatBytes = Float32Array.BYTES_PER_ELEMENT;
 const metadataKey = '__metadata__';
 
-/** The file's bytes. The header ends at a multiple of 8, padded with spaces, so that readers can map the floats. */
-export function encodeSafetensors({ tensors, metadata }: TensorFile): Uint8Array<ArrayBuffer> {
+/**
+ * The file's bytes in parts: the header, then the tensors' own memory, not copied. The header ends at a multiple of 8, padded
+ * with spaces, so that readers can map the floats.
+ */
+export function encodeSafetensors({ tensors, metadata }: TensorFile): Uint8Array[] {
   const entries = new Map<string, unknown>([[metadataKey, metadata]]);
   let end = 0;
   for (const { name, shape, data } of tensors) {
@@ -43,17 +46,15 @@ export function encodeSafetensors({ tensors, metadata }: TensorFile): Uint8Array
   const json = new TextEncoder().encode(`{${members.join(',')}}`);
   const headerBytes = Math.ceil(json.length / 8) * 8;
   assert(headerBytes <= headerBytesMax, 'the header of a checkpoint is too large');
-  const file = new Uint8Array(lengthBytes + headerBytes + end);
-  new DataView(file.buffer).setBigUint64(0, BigInt(headerBytes), true);
-  file.set(json, lengthBytes);
-  file.fill(0x20, lengthBytes + json.length, lengthBytes + headerBytes);
-  let offset = lengthBytes + headerBytes;
-  for (const { data } of tensors) {
-    file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);
-    offset += data.byteLength;
-  }
-  return file;
+  const header = new Uint8Array(lengthBytes + headerBytes).fill(0x20);
+  new DataView(header.buffer).setBigUint64(0, BigInt(headerBytes), true);
+  header.set(json, lengthBytes);
+  return [header, ...tensors.map(({ data }) => bytesOf(data))];
 }
+
+/** The memory of `floats`, not copied. */
+export const bytesOf = (floats: Float32Array): Uint8Array =>
+  new Uint8Array(floats.buffer, floats.byteOffset, floats.byteLength);
 
 const sizeOf = (shape: readonly number[]): number =>
   shape.reduce((product, dimension) => product * dimension, 1);

@@ -9,7 +9,7 @@ import { type Retention, stepsThatStay } from './retention.ts';
 import { decodeSafetensors, encodeSafetensors } from './safetensors.ts';
 import { type Content, decodeSidecar, encodeSidecar, type Sidecar } from './sidecar.ts';
 import { type Checkpoint, checkpointOfTensors, tensorsOfCheckpoint } from './state.ts';
-import { weightsSha256 } from './weights-hash.ts';
+import { sha256Of, weightsSha256 } from './weights-hash.ts';
 
 const keepDefault = 3;
 const folder = 'checkpoints';
@@ -23,6 +23,7 @@ const sidecarOf = (path: string): string => `${path.slice(0, -extension.length)}
  * Writes a checkpoint into the run's directory and gives the file's path. It is chained to the one before it where
  * `previousSha256` is null and there is one. When it is durable, those go that `retention` does not let stay (the last
  * three unless said), those of later steps, which belong to a history that was abandoned, and what a crash left behind.
+ * The tensors must stay as they are until it resolves: they are not copied.
  * @throws LockstepError LOCKSTEP_FILE_SYSTEM; checkpoints that were there stay
  */
 export async function writeCheckpoint(
@@ -35,20 +36,20 @@ export async function writeCheckpoint(
   const before = (await checkpointsIn(place)).find(({ step }) => step < checkpoint.step);
   const previousSha256 =
     checkpoint.previousSha256 ?? (before ? ((await sidecarBeside(before.path))?.sha256 ?? null) : null);
-  const bytes = encodeSafetensors(tensorsOfCheckpoint({ ...checkpoint, previousSha256 }));
+  const parts = encodeSafetensors(tensorsOfCheckpoint({ ...checkpoint, previousSha256 }));
   const path = join(place, nameOf(checkpoint.step));
   const finite = Object.entries(checkpoint.metrics).filter(([, value]) => Number.isFinite(value));
   const sidecar: Sidecar = {
     step: checkpoint.step,
-    ...(await contentOf(bytes)),
+    ...(await contentOf(parts)),
     previousSha256,
-    weightsSha256: weightsSha256(checkpoint.parameters, checkpoint.statistics),
+    weightsSha256: await weightsSha256(checkpoint.parameters, checkpoint.statistics),
     metrics: Object.fromEntries(finite),
   };
   const replaces = await goodContentOf(path);
-  if (replaces !== null) await writeDurably(sidecarOf(path), encodeSidecar({ ...sidecar, replaces }));
-  await writeDurably(path, bytes);
-  await writeDurably(sidecarOf(path), encodeSidecar(sidecar));
+  if (replaces !== null) await writeDurably(sidecarOf(path), [encodeSidecar({ ...sidecar, replaces })]);
+  await writeDurably(path, parts);
+  await writeDurably(sidecarOf(path), [encodeSidecar(sidecar)]);
   await prune(place, checkpoint.step, { keep: keepDefault, ...retention });
   return path;
 }
@@ -140,17 +141,15 @@ async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
 async function verify(bytes: Uint8Array<ArrayBuffer>, text: string, path: string): Promise<void> {
   const sidecar = decodeSidecar(text);
   if (sidecar === null) throw invalid(sidecarOf(path), 'is damaged, so the checkpoint cannot be verified');
-  const found = await contentOf(bytes);
+  const found = await contentOf([bytes]);
   if ([sidecar, sidecar.replaces].some((told) => told !== undefined && isSame(told, found))) return;
   if (found.bytes !== sidecar.bytes)
     throw invalid(path, `has ${found.bytes} bytes, but ${sidecar.bytes} were written`);
   throw invalid(path, `has SHA-256 ${found.sha256}, but ${sidecar.sha256} was written`);
 }
 
-/** Hashed on another thread: steps go on meanwhile. */
-async function contentOf(bytes: Uint8Array<ArrayBuffer>): Promise<Content> {
-  const digest = await crypto.subtle.digest('SHA-256', bytes);
-  return { bytes: bytes.length, sha256: Buffer.from(digest).toString('hex') };
+async function contentOf(parts: readonly Uint8Array[]): Promise<Content> {
+  return { bytes: parts.reduce((sum, { length }) => sum + length, 0), sha256: await sha256Of(parts) };
 }
 
 const isSame = (a: Content, b: Content): boolean => a.bytes === b.bytes && a.sha256 === b.sha256;
@@ -179,7 +178,7 @@ async function goodContentOf(path: string): Promise<Content | null> {
   try {
     const bytes = await readBytes(path);
     await verify(bytes, text, path);
-    return await contentOf(bytes);
+    return await contentOf([bytes]);
   } catch {
     return null;
   }

@@ -47,14 +47,17 @@ export function stateLayout(model: Model, optimizer: OptimizerDescription): Stat
   };
 }
 
-/** The tensors of a flat vector, copied. */
+/** The tensors of a flat vector: views of it where it is of float32. */
 export function namedTensors(flat: Floats, tensors: readonly TensorLayout[]): NamedTensor[] {
   return tensors.map(({ name, shape, offset, size }) => ({
     name,
     shape,
-    data: new Float32Array(flat.subarray(offset, offset + size)),
+    data: floatsOf(flat.subarray(offset, offset + size)),
   }));
 }
+
+const floatsOf = (flat: Floats): Float32Array =>
+  flat instanceof Float32Array ? flat : new Float32Array(flat);
 
 /** The flat vector of named tensors. Throws LOCKSTEP_CHECKPOINT_MISMATCH where they are not this model's. */
 export function flatVector(

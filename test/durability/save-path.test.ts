@@ -122,7 +122,7 @@ async function failed(each: Case, point: Injection): Promise<void> {
 
 const order = (calls: readonly Call[]): string[] =>
   calls
-    .filter(({ name }) => ['write', 'fsync', 'rename', 'unlink'].includes(name))
+    .filter(({ name }) => ['write', 'writev', 'fsync', 'rename', 'unlink'].includes(name))
     .map(({ name, file }) => `${name} ${file}`)
     .filter((text, i, all) => text !== all[i - 1]);
 
@@ -130,9 +130,8 @@ describe.skipIf(why !== null)(`a checkpoint being saved${why === null ? '' : ` (
   it('is on the disk before it is named, and named before an older one goes', async () => {
     const { calls, lines } = await save(cases[1]!, null);
     expect(lines).toEqual([{ saved: 4 }]);
-    expect(calls.filter(({ name }) => name === 'write').length).toBeGreaterThan(3);
     expect(order(calls)).toEqual([
-      'write step-000004.safetensors.tmp',
+      'writev step-000004.safetensors.tmp',
       'fsync step-000004.safetensors.tmp',
       'rename step-000004.safetensors',
       'fsync checkpoints',

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 
 /** Calls of a path that saves; a kernel has several names for some. */
-const saving = ['mkdir', 'openat', 'write', 'fsync', 'close', 'link', 'rename', 'unlink'];
+const saving = ['mkdir', 'openat', 'write', 'writev', 'fsync', 'close', 'link', 'rename', 'unlink'];
 const reading = ['read', 'getdents64'];
 const readingText = reading.join();
 

@@ -82,7 +82,7 @@ async function inspectCheckpoint(context: Context, target: string): Promise<Insp
     checkpoint: path,
     step: checkpoint.step,
     metrics: checkpoint.metrics,
-    weightsSha256: weightsSha256(checkpoint.parameters, checkpoint.statistics),
+    weightsSha256: await weightsSha256(checkpoint.parameters, checkpoint.statistics),
     fingerprint: checkpoint.fingerprint,
     datasetSha256: checkpoint.datasetSha256,
     previousSha256: checkpoint.previousSha256,

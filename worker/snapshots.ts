@@ -1,0 +1,116 @@
+// Snapshots of the state on their way to the coordinator (I/O): copied at once, looked at and sent piece by piece while the
+// steps go on. What they are of, and when one is due, others decide.
+
+import type { MessageFrom } from '../proto/messages.ts';
+import { sendPieces } from '../proto/transport/bulk.ts';
+import type { Link } from '../proto/transport/link.ts';
+import type { EngineMemory } from '../src/engine/memory.ts';
+import type { StateLayout } from '../src/engine/state.ts';
+import { LockstepError } from '../src/errors.ts';
+import { stateVectors } from './engine.ts';
+
+/** The state after `step`. */
+export interface SnapshotOf {
+  readonly generation: number;
+  readonly step: number;
+  /** After it there are no more steps. */
+  readonly isLast: boolean;
+}
+
+export class Snapshots {
+  /** Memory of a copy that has left: that of a new one costs more than the copy. */
+  #spare: Float32Array[] | null = null;
+  #inFlight = false;
+  #settled: Promise<void> = Promise.resolve();
+
+  /** When those that were taken have left; rejects as they do. */
+  get settled(): Promise<void> {
+    return this.#settled;
+  }
+
+  /**
+   * Copies the state now. A snapshot that comes while the one before is still on its way is left out (the last one waits for
+   * its turn): there are never more than two copies of the state. Rejects with LOCKSTEP_NOT_FINITE.
+   */
+  take(of: SnapshotOf, memory: EngineMemory, layout: StateLayout, link: Link<'worker'>): Promise<void> {
+    if (this.#inFlight && !of.isLast) return Promise.resolve();
+    this.#inFlight = true;
+    const copy = this.#copy(stateVectors(memory, layout).map(({ floats }) => floats));
+    this.#settled = this.#settled
+      .then(() => send(of, copy, layout, link))
+      .finally(() => {
+        this.#inFlight = false;
+        this.#spare = copy;
+      });
+    return this.#settled;
+  }
+
+  #copy(vectors: readonly Float32Array[]): Float32Array[] {
+    const copy = this.#spare ?? vectors.map(({ length }) => new Float32Array(length));
+    this.#spare = null;
+    for (const [i, vector] of vectors.entries()) copy[i]!.set(vector);
+    return copy;
+  }
+}
+
+async function send(
+  { generation, step }: SnapshotOf,
+  copy: readonly Float32Array[],
+  layout: StateLayout,
+  link: Link<'worker'>,
+): Promise<void> {
+  for (const [i, section] of layout.sections.entries()) {
+    const floats = copy[i]!;
+    const bytes = new Uint8Array(floats.buffer);
+    const message = (offset: number, piece: Uint8Array): MessageFrom<'worker'> => ({
+      type: 'statePiece',
+      generation,
+      step,
+      section: section.name,
+      offset,
+      total: bytes.length,
+      bytes: piece,
+    });
+    await sendPieces(
+      bytes,
+      (offset, piece) => {
+        // A piece at a time: one turn for all would be a long one.
+        const first = offset / Float32Array.BYTES_PER_ELEMENT;
+        const bad = notFiniteIn(floats, first, first + piece.length / Float32Array.BYTES_PER_ELEMENT);
+        if (bad !== null) throw notFinite(step, section, bad);
+        return link.send(message(offset, piece));
+      },
+      () => link.drained(),
+    );
+  }
+}
+
+function notFinite(
+  step: number,
+  { name, tensors }: StateLayout['sections'][number],
+  at: number,
+): LockstepError {
+  const tensor = tensors.find(({ offset, size }) => at >= offset && at < offset + size);
+  return new LockstepError(
+    'LOCKSTEP_NOT_FINITE',
+    `after step ${step} ${tensor?.name ?? 'a gap'} of ${name} is not finite, so no checkpoint of it is kept; ` +
+      'the one before stays. Try a smaller learning rate or clipNorm',
+  );
+}
+
+/** The first index from `start` to before `end` whose element is not finite, or null. */
+function notFiniteIn(floats: Float32Array, start: number, end: number): number | null {
+  // Plain loops, as there may be millions; x - x is 0 for finite x alone. Four sums do not wait for each other.
+  let [a, b, c, d] = [0, 0, 0, 0];
+  let i = start;
+  for (; i + 3 < end; i += 4) {
+    a += floats[i]! - floats[i]!;
+    b += floats[i + 1]! - floats[i + 1]!;
+    c += floats[i + 2]! - floats[i + 2]!;
+    d += floats[i + 3]! - floats[i + 3]!;
+  }
+  for (; i < end; i += 1) a += floats[i]! - floats[i]!;
+  if (a + b + c + d === 0) return null;
+  for (i = start; Number.isFinite(floats[i]); ) i += 1;
+  return i;
+}
