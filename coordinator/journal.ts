@@ -1,5 +1,5 @@
-// What a coordinator must not forget: the run's id, the newest generation, who is kept out; each line fsynced before anybody
-// hears of it (I/O). A lock (lock.ts) keeps a second coordinator out.
+// What a coordinator must not forget: the run's id, the newest generation, who is kept out, where it ended; each line fsynced
+// before anybody hears of it (I/O). A lock (lock.ts) keeps a second coordinator out.
 
 import { randomUUID } from 'node:crypto';
 import {
@@ -30,6 +30,7 @@ interface JournalState {
   /** Of that generation, in rank order. */
   readonly members: readonly string[];
   readonly quarantined: ReadonlyMap<string, string>;
+  readonly endedStep: number | null;
   /** The last line is whole, or there is none. */
   readonly isWhole: boolean;
 }
@@ -47,6 +48,8 @@ export class Journal {
   readonly members: readonly string[];
   /** Who is kept out of the run, and for what. */
   readonly quarantined: ReadonlyMap<string, string>;
+  /** Where the newest generation came to its end, and every worker was told so; else null. */
+  readonly endedStep: number | null;
   readonly #path: string;
   readonly #file: number;
   readonly #lock: Lock;
@@ -58,6 +61,7 @@ export class Journal {
     this.generation = state.generation;
     this.members = state.members;
     this.quarantined = state.quarantined;
+    this.endedStep = state.endedStep;
     this.#path = path;
     this.#file = file;
     this.#lock = lock;
@@ -93,6 +97,11 @@ export class Journal {
   /** Durable when it returns. */
   quarantine(workerId: string, what: string): void {
     this.#append({ quarantined: workerId, what });
+  }
+
+  /** Nobody is left who has more than the checkpoint of this step. Durable when it returns. */
+  ended(step: number): void {
+    this.#append({ ended: step });
   }
 
   /** There are checkpoints in `folder`: from now on it must be there. */
@@ -184,13 +193,14 @@ function readState(path: string): JournalState {
   return { ...stateOfLines(text.split('\n').map(parseLine)), isWhole };
 }
 
-/** A line of ours is one of three: the run's id, a generation, who is kept out. */
+/** A line of ours is one of four: the run's id, a generation, who is kept out, where it ended. */
 interface Line {
   readonly runId?: unknown;
   readonly generation?: unknown;
   readonly workerIds?: unknown;
   readonly quarantined?: unknown;
   readonly what?: unknown;
+  readonly ended?: unknown;
 }
 
 /** No run comes near it; the ones after it still fit into a message. */
@@ -200,6 +210,7 @@ function stateOfLines(lines: readonly Line[]): Omit<JournalState, 'isWhole'> {
   let runId: string | null = null;
   let generation = 0;
   let members: readonly string[] = [];
+  let endedStep: number | null = null;
   const quarantined = new Map<string, string>();
   for (const line of lines) {
     if (typeof line.runId === 'string' && line.runId.length <= limits.nameCharsMax) runId ??= line.runId;
@@ -207,10 +218,12 @@ function stateOfLines(lines: readonly Line[]): Omit<JournalState, 'isWhole'> {
     if (told > generation && told <= generationMax) {
       generation = told;
       members = isTexts(line.workerIds) ? line.workerIds : [];
+      endedStep = null;
     }
+    if (Number.isSafeInteger(line.ended)) endedStep = line.ended as number;
     if (typeof line.quarantined === 'string') quarantined.set(line.quarantined, String(line.what));
   }
-  return { runId, generation, members, quarantined };
+  return { runId, generation, members, quarantined, endedStep };
 }
 
 function isTexts(value: unknown): value is string[] {

@@ -1,20 +1,21 @@
 // The coordinator's run (I/O): finds the checkpoint to go on from, and gives a session to listen with or to join in
 // this process. How workers come to be is the caller's.
 
+import { dirname } from 'node:path';
 import { limits } from '../proto/limits.ts';
 import type { Listener } from '../proto/transport/server.ts';
 import { listen } from '../proto/transport/server.ts';
 import type { TlsIdentity } from '../proto/transport/tls.ts';
 import type { Token } from '../proto/transport/token.ts';
 import { coordinatorPath } from '../proto/version.ts';
-import type { Checkpoint } from '../src/checkpoint/state.ts';
-import { newestCheckpoint } from '../src/checkpoint/store.ts';
+import { type FoundCheckpoint, newestCheckpoint } from '../src/checkpoint/store.ts';
+import { weightsSha256 } from '../src/checkpoint/weights-hash.ts';
 import type { RunConfig } from '../src/config/schema.ts';
 import type { Dataset } from '../src/data/dataset.ts';
-import type { RunEvent } from '../src/engine/events.ts';
+import type { RunEvent, RunResult } from '../src/engine/events.ts';
 import { asLockstepError, LockstepError } from '../src/errors.ts';
 import { hasJournal, Journal } from './journal.ts';
-import { planRun } from './run-plan.ts';
+import { planRun, type RunPlan } from './run-plan.ts';
 import { CoordinatorSession } from './session.ts';
 
 export interface OpenRunOptions {
@@ -32,11 +33,17 @@ export interface OpenRunOptions {
   readonly onEvent: (event: RunEvent) => void;
 }
 
-/** A session ready for its workers. Throws where config, data and checkpoint do not fit each other. */
-export async function openRun(options: OpenRunOptions): Promise<CoordinatorSession> {
+/** A session ready for its workers, or the result of a run that has come to its end before. */
+export type OpenedRun =
+  | { readonly is: 'open'; readonly session: CoordinatorSession }
+  | { readonly is: 'over'; readonly result: RunResult };
+
+/** Throws where config, data and checkpoint do not fit each other. */
+export async function openRun(options: OpenRunOptions): Promise<OpenedRun> {
   const { workers, onEvent } = options;
   const plan = planRun(options);
-  const from = options.resume ? await checkpointToResume(options) : null;
+  const found = options.resume ? await checkpointToResume(options) : null;
+  const from = found?.checkpoint ?? null;
   if (from !== null && from.step > plan.endStep) {
     throw new LockstepError(
       'LOCKSTEP_CHECKPOINT_MISMATCH',
@@ -44,6 +51,13 @@ export async function openRun(options: OpenRunOptions): Promise<CoordinatorSessi
     );
   }
   const journal = Journal.open(options.out);
+  // Workers that may come back have not been told of the end, unless the journal says so.
+  const nobodyWaits = options.membersComeBack !== true || journal.endedStep === from?.step;
+  if (found !== null && from?.step === plan.endStep && nobodyWaits) {
+    journal.close();
+    return { is: 'over', result: await resultOf(found, plan, onEvent) };
+  }
+  if (found !== null) journal.keepsIn(dirname(found.path));
   const session = new CoordinatorSession({
     plan,
     workersWanted: Math.max(1, workers),
@@ -54,7 +68,28 @@ export async function openRun(options: OpenRunOptions): Promise<CoordinatorSessi
     onEvent,
   });
   session.result.finally(() => journal.close()).catch(() => undefined);
-  return session;
+  return { is: 'open', session };
+}
+
+async function resultOf(
+  { checkpoint, path }: FoundCheckpoint,
+  { facts }: RunPlan,
+  onEvent: (event: RunEvent) => void,
+): Promise<RunResult> {
+  const { step, parameters, statistics, metrics } = checkpoint;
+  const { steps } = facts.cadence;
+  const message =
+    step === steps
+      ? `the run is finished already: all ${steps} steps are taken`
+      : `step ${step} is reached already; leave out --stop-after to go on to step ${steps}`;
+  onEvent({ event: 'notice', message });
+  return {
+    steps: step,
+    weightsSha256: await weightsSha256(parameters, statistics),
+    metrics,
+    checkpoint: path,
+    stopped: step < steps,
+  };
 }
 
 /** What must be as it was, for the run to end with the bytes it would have had. */
@@ -65,7 +100,7 @@ async function checkpointToResume({
   config,
   dataset,
   onEvent,
-}: OpenRunOptions): Promise<Checkpoint | null> {
+}: OpenRunOptions): Promise<FoundCheckpoint | null> {
   const found = await newestCheckpoint(out);
   if (found === null) {
     if (hasJournal(out)) return null;
@@ -89,7 +124,7 @@ async function checkpointToResume({
         'resume with the same data, or train into another --out',
     );
   }
-  return found.checkpoint;
+  return found;
 }
 
 /** Lets workers in by socket. Throws LOCKSTEP_PORT_IN_USE or LOCKSTEP_INSECURE. */

@@ -322,6 +322,7 @@ export class CoordinatorSession {
   async #end(step: number, weightsSha256: string): Promise<void> {
     await this.#keeper.settled();
     await this.#closeAll({ type: 'done' });
+    this.#noteEnd(step);
     const { plan } = this.#options;
     this.#result.resolve({
       steps: step,
@@ -330,6 +331,20 @@ export class CoordinatorSession {
       checkpoint: this.#keeper.newestPath,
       stopped: step < plan.facts.cadence.steps,
     });
+  }
+
+  /** The checkpoint is safe: a full disk costs the note alone, a directory that was taken away the run. */
+  #noteEnd(step: number): void {
+    const { journal, onEvent } = this.#options;
+    journal.check();
+    try {
+      journal.ended(step);
+    } catch (error) {
+      onEvent({
+        event: 'notice',
+        message: `the end is not in the journal: ${asLockstepError(error).message}`,
+      });
+    }
   }
 
   /** Checkpoints in the making are finished first: a failure loses nothing that was good. */

@@ -23,7 +23,9 @@ const notice = (onEvent: OnEvent, message: string): void =>
   onEvent({ event: 'notice', message } satisfies RunEvent);
 
 async function trainCluster(options: TrainOptions): Promise<RunResult> {
-  const session = await openRun(options);
+  const run = await openRun(options);
+  if (run.is === 'over') return run.result;
+  const { session } = run;
   options.signal.onStop(() => session.stop());
   return options.workers === 0 ? trainHere(options, session) : trainWithProcesses(options, session);
 }
@@ -112,7 +114,9 @@ function describeExit({ worker, code, signal, lastLine }: LocalWorkerExit): stri
 
 async function serveCoordinator(options: CoordinatorOptions): Promise<RunResult> {
   const { listen, insecure, tls, out, signal, onEvent } = options;
-  const session = await openRun({ ...options, membersComeBack: true });
+  const run = await openRun({ ...options, membersComeBack: true });
+  if (run.is === 'over') return run.result;
+  const { session } = run;
   const token = options.token === undefined ? Token.generate() : parseToken(options.token);
   const listener = await listenForWorkers(session, { ...listen, token, insecure, tls });
   const url = `${tls?.cert === undefined ? 'ws' : 'wss'}://${listen.host}:${listener.port}`;

@@ -83,9 +83,15 @@ describe('what a coordinator that comes after knows', () => {
     journal.formed(1, ['a', 'b']);
     journal.quarantine('c', 'it sent what it must not');
     journal.formed(2, ['b', 'd']);
+    journal.ended(7);
     journal.close();
     const after = Journal.open(run);
+    expect(after.endedStep).toBe(7);
+    after.formed(3, ['b', 'd']);
     after.close();
+    const third = Journal.open(run);
+    third.close();
+    expect(third.endedStep).toBe(null);
     expect(after.members).toEqual(['b', 'd']);
     expect(after.quarantined).toEqual(new Map([['c', 'it sent what it must not']]));
   });

@@ -76,6 +76,18 @@ it.each([
   expect(second).toMatchObject({ steps, stopped: false, weightsSha256: expected });
 });
 
+it('a run that is finished gives its result again, without workers', async () => {
+  const again = await train('resume', 'whole', ['--workers', '2', '--resume']);
+  expect(again.exitCode).toBe(0);
+  expect(again.stdout).toContain('the run is finished already: all 70 steps are taken');
+  const done = doneEvent(again);
+  expect(done).toMatchObject({ steps, stopped: false, weightsSha256: expected });
+  expect(existsSync(done.checkpoint!)).toBe(true);
+  expect(Object.keys(done.metrics)).toEqual(['loss', 'accuracy']);
+  const args = ['coordinator', 'resume.json', '--out', join(directory.path, 'whole'), '--resume', '--json'];
+  expect(doneEvent(await lockstep(args, { cwd: directory.path }))).toEqual(done);
+});
+
 it.each([0, 2])('stops on one SIGINT with a checkpoint (%s workers) and goes on', async (workers) => {
   const cluster = ['--workers', `${workers}`, '--threads', '1'];
   const other = ['--workers', `${2 - workers}`, '--threads', '2'];

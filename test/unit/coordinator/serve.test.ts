@@ -1,14 +1,16 @@
 // Going on from a checkpoint: only with the config and the data set that it was made with.
 
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Journal } from '../../../coordinator/journal.ts';
 import { openRun } from '../../../coordinator/serve.ts';
 import { writeCheckpoint } from '../../../src/checkpoint/store.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 import type { RunConfig } from '../../../src/config/schema.ts';
 import { loadDataset } from '../../../src/data/load.ts';
+import type { RunEvent } from '../../../src/engine/events.ts';
 
 const config = parseConfig(
   {
@@ -23,6 +25,7 @@ const config = parseConfig(
 );
 const dataset = await loadDataset(config.data, { directory: '.' });
 
+const sha256OfNothing = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
 let out = '';
 beforeEach(() => {
   out = mkdtempSync(join(tmpdir(), 'lockstep-resume-'));
@@ -47,7 +50,58 @@ const resume = () =>
 
 it('goes on with the same config and data', async () => {
   await writeAt(3);
-  await expect(resume()).resolves.toBeDefined();
+  await expect(resume()).resolves.toMatchObject({ is: 'open' });
+});
+
+describe('a run at its end', () => {
+  const events: RunEvent[] = [];
+  const open = (more: object) =>
+    openRun({
+      ...{ config, dataset, out, resume: true, workers: 2, stopAfterStep: undefined },
+      onEvent: (event) => events.push(event),
+      ...more,
+    });
+  beforeEach(() => {
+    events.length = 0;
+  });
+
+  it('is over, with the result of its checkpoint', async () => {
+    const checkpoint = await writeAt(4);
+    expect(await open({})).toEqual({
+      is: 'over',
+      result: { steps: 4, weightsSha256: sha256OfNothing, metrics: {}, checkpoint, stopped: false },
+    });
+    expect(events).toEqual([
+      { event: 'notice', message: 'the run is finished already: all 4 steps are taken' },
+    ]);
+    expect(readdirSync(out)).not.toContain('coordinator.lock');
+  });
+
+  it('is over where it was to stop', async () => {
+    await writeAt(3);
+    expect(await open({ stopAfterStep: 3 })).toMatchObject({
+      is: 'over',
+      result: { steps: 3, stopped: true },
+    });
+    expect(events).toMatchObject([
+      { message: 'step 3 is reached already; leave out --stop-after to go on to step 4' },
+    ]);
+  });
+
+  it('waits for workers that may not know of its end', async () => {
+    await writeAt(4);
+    const journal = Journal.open(out);
+    journal.formed(1, ['a']);
+    journal.close();
+    const run = await open({ membersComeBack: true });
+    if (run.is !== 'open') throw new Error('it is over');
+    run.session.fail('LOCKSTEP_STOPPED', 'the test is over');
+    await expect(run.session.result).rejects.toThrow('the test is over');
+    const again = Journal.open(out);
+    again.ended(4);
+    again.close();
+    expect(await open({ membersComeBack: true })).toMatchObject({ is: 'over' });
+  });
 });
 
 it('refuses another data set, naming both', async () => {
