@@ -4,6 +4,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Writable } from 'node:stream';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { takeLock } from '../../../coordinator/lock.ts';
 import { isRunning, markText, ownMark, parseMark } from '../../../coordinator/process-mark.ts';
@@ -58,18 +59,19 @@ describe.skipIf(why !== null)(`with the time of the start${why === null ? '' : `
   });
 
   it('a process that has ended, and whose parent does not ask, does not run', async () => {
-    // The shell goes on as sleep, which never asks how its child ended.
-    const parent = spawn('sh', ['-c', 'true & echo $!; exec sleep 60'], {
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
+    // The shell goes on as sleep, which never asks how its child ended; the child ends when its input does.
+    const program = 'cat <&3 >&2 & echo $!; exec sleep 60 3<&-';
+    const parent = spawn('sh', ['-c', program], { stdio: ['ignore', 'pipe', 'ignore', 'pipe'] });
     try {
       const text = await new Promise<string>((resolve) =>
-        parent.stdout.once('data', (data) => resolve(String(data))),
+        parent.stdout!.once('data', (data) => resolve(String(data))),
       );
       const pid = Number(text);
-      expect(pid).toBeGreaterThan(1);
+      await expect.poll(() => readFileSync(`/proc/${parent.pid}/comm`, 'latin1')).toBe('sleep\n');
+      expect(isRunning({ pid, start: null })).toBe('unknown');
+      (parent.stdio[3] as Writable).end();
       await expect.poll(() => isRunning({ pid, start: null })).toBe(false);
-      process.kill(pid, 0);
+      expect(process.kill(pid, 0)).toBe(true);
     } finally {
       parent.kill('SIGKILL');
     }
