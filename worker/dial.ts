@@ -15,6 +15,8 @@ export interface Door {
   readonly url: URL;
   readonly token: Token;
   readonly tls: TlsIdentity | undefined;
+  /** The token may go over a network in clear. */
+  readonly insecure: boolean;
 }
 
 /** For how long a worker goes on, or waits, without the coordinator it had, in milliseconds. */
@@ -99,7 +101,7 @@ async function dialUntil(
 const isReset = ({ cause }: LockstepError): boolean =>
   cause instanceof ProtocolError && cause.message.includes('ECONNRESET');
 
-async function dial({ url, token, tls }: Door, signal: AbortSignal): Promise<Link<'worker'>> {
+async function dial({ url, token, tls, insecure }: Door, signal: AbortSignal): Promise<Link<'worker'>> {
   const port = Number(url.port || (url.protocol === 'wss:' ? 443 : 80));
   try {
     return await connect({
@@ -110,6 +112,7 @@ async function dial({ url, token, tls }: Door, signal: AbortSignal): Promise<Lin
       role: 'worker',
       token,
       tls: url.protocol === 'wss:' ? (tls ?? {}) : undefined,
+      insecure,
       signal,
     });
   } catch (error) {

@@ -58,6 +58,8 @@ export interface MeshOptions {
   readonly token: Token;
   /** With cert and key the peers speak TLS, all of them. */
   readonly tls?: TlsIdentity | undefined;
+  /** The token may go to peers over a network in clear. */
+  readonly insecure?: boolean;
   /** A faster CRC-32 than Node's. */
   readonly checksum?: Checksum | undefined;
   readonly handlers: MeshHandlers;
@@ -96,6 +98,12 @@ export class Mesh {
   }
 }
 
+/** That the token may not go there is this worker's trouble, and not the peer's. */
+function dialError(error: unknown, rank: number): Error {
+  if (error instanceof ProtocolError && error.code === 'insecure') return error;
+  return new MeshError(asLockstepError(error).message, [rank]);
+}
+
 const gaveUpText = 'the mesh was given up';
 
 /** The time until all are connected. */
@@ -130,9 +138,7 @@ class MeshForming {
       this.#finishIfComplete();
       listener.take(membership.generation, (arrival) => this.#accept(arrival));
       for (let rank = 0; rank < membership.rank; rank += 1) {
-        this.#dial(rank).catch((error: unknown) =>
-          this.#complete.reject(new MeshError(asLockstepError(error).message, [rank])),
-        );
+        this.#dial(rank).catch((error: unknown) => this.#complete.reject(dialError(error, rank)));
       }
       return await this.#complete.promise;
     } finally {
@@ -148,7 +154,7 @@ class MeshForming {
   }
 
   async #dial(rank: number): Promise<void> {
-    const { membership, token, tls, checksum } = this.#options;
+    const { membership, token, tls, insecure = false, checksum } = this.#options;
     const { host, port } = membership.members[rank]!;
     const connection = await connect({
       local: 'peer',
@@ -158,6 +164,7 @@ class MeshForming {
       role: 'peer',
       token,
       tls: listenerTls(tls),
+      insecure,
       checksum,
       signal: this.#giveUp.signal,
     });

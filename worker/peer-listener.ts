@@ -23,6 +23,8 @@ export interface PeerNetwork {
   readonly listener: PeerListener;
   readonly token: Token;
   readonly tls?: TlsIdentity | undefined;
+  /** The token may go to peers over a network in clear. */
+  readonly insecure?: boolean;
   /** A faster CRC-32 than Node's. */
   readonly checksum?: Checksum | undefined;
 }

@@ -62,7 +62,7 @@ function announced(
 /** Joins a coordinator and computes until the run is over. Throws LockstepError. */
 export async function joinRun(options: JoinOptions): Promise<JoinResult> {
   const { token, threads, listen, insecure, tls, signal, onNotice } = options;
-  const door: Door = { url: new URL(options.joinUrl), token, tls };
+  const door: Door = { url: new URL(options.joinUrl), token, tls, insecure };
   const backend = chooseBackend(options.backend);
   if (backend.notice !== null) onNotice(backend.notice);
   const checksum = backend.backend.bytes?.checksum;
@@ -96,7 +96,7 @@ export async function joinRun(options: JoinOptions): Promise<JoinResult> {
       hello: helloOf(backend, { workerId, threads, ...peer }),
       backend,
       threads,
-      network: { listener, token, tls, checksum },
+      network: { listener, token, tls, insecure, checksum },
       dataset: null,
     });
     signal.onStop(() => session.stop());

@@ -1,5 +1,6 @@
 // Checks between options, config and machine, before anything is started. Pure.
 
+import { isLoopback } from '../../proto/transport/loopback.ts';
 import type { RunConfig } from '../../src/config/schema.ts';
 import type { Dataset } from '../../src/data/dataset.ts';
 import { checkFit } from '../../src/data/fit.ts';
@@ -43,9 +44,6 @@ export function checkMinWorkers(workers: number, workersMin: number): void {
     `--min-workers ${workersMin} is more than --workers ${workers}: the run would not begin`,
   );
 }
-
-const isLoopback = (host: string): boolean =>
-  host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host);
 
 /** Throws LOCKSTEP_INSECURE for an address that other machines reach, unless TLS is spoken or --insecure says that this is meant. */
 export function checkExposure(listen: Address, insecure: boolean, hasTls = false): void {

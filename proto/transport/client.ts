@@ -9,6 +9,7 @@ import type { End } from '../messages.ts';
 import type { Checksum } from '../seal.ts';
 import { protocolVersion, type Role, roleHeader, versionHeader } from '../version.ts';
 import { Connection } from './connection.ts';
+import { isLoopback } from './loopback.ts';
 import { type TlsIdentity, tlsProblem } from './tls.ts';
 import type { Token } from './token.ts';
 
@@ -21,6 +22,8 @@ export interface ConnectOptions<Local extends End> {
   readonly token: Token;
   /** Dial with TLS. */
   readonly tls?: TlsIdentity | undefined;
+  /** Without TLS the token goes to a host that is not this one only where this is wanted. */
+  readonly insecure?: boolean;
   /** A faster CRC-32 than Node's. */
   readonly checksum?: Checksum | undefined;
   readonly timeoutMs?: number;
@@ -47,11 +50,18 @@ function whatHappened({ code, message }: NodeJS.ErrnoException, tls: TlsIdentity
     : (code ?? message);
 }
 
-/** Throws ProtocolError `refused` (with the HTTP status), `certificate`, `unreachable` or `timeout`. */
-export function connect<Local extends End>(options: ConnectOptions<Local>): Promise<Connection<Local>> {
+/** Throws ProtocolError `refused` (with the HTTP status), `certificate`, `unreachable`, `timeout` or `insecure`. */
+export async function connect<Local extends End>(options: ConnectOptions<Local>): Promise<Connection<Local>> {
   const host =
     options.host.includes(':') && !options.host.startsWith('[') ? `[${options.host}]` : options.host;
   const where = `${host}:${options.port}`;
+  if (options.tls === undefined && options.insecure !== true && !isLoopback(host)) {
+    throw new ProtocolError(
+      'insecure',
+      `the token would go to ${where} over the network in clear: use TLS on both sides (--tls-cert, --tls-key), ` +
+        'or --insecure if the network is trusted',
+    );
+  }
   const timeoutMs = options.timeoutMs ?? limits.connectTimeoutMs;
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(`${options.tls ? 'wss' : 'ws'}://${where}${options.path}`, {

@@ -13,6 +13,7 @@ import type { End } from '../messages.ts';
 import type { Checksum } from '../seal.ts';
 import { protocolVersion, type Role, roleHeader, roles, versionHeader } from '../version.ts';
 import { Connection } from './connection.ts';
+import { isLoopback } from './loopback.ts';
 import { Refusals } from './refusals.ts';
 import type { TlsIdentity } from './tls.ts';
 import { listenerTls } from './tls.ts';
@@ -51,10 +52,6 @@ const frameBytesMax: { readonly [R in Role]: number } = {
   admin: limits.adminFrameBytesMax,
   peer: limits.peerFrameBytesMax,
 };
-
-export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host);
-}
 
 interface Refusal {
   readonly status: 400 | 401 | 403 | 404 | 405 | 426 | 496;

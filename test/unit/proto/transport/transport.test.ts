@@ -11,7 +11,8 @@ import { limits } from '../../../../proto/limits.ts';
 import type { Message } from '../../../../proto/messages.ts';
 import { connect } from '../../../../proto/transport/client.ts';
 import type { CloseReason, Connection } from '../../../../proto/transport/connection.ts';
-import { isLoopback, type Listener, type ListenOptions, listen } from '../../../../proto/transport/server.ts';
+import { isLoopback } from '../../../../proto/transport/loopback.ts';
+import { type Listener, type ListenOptions, listen } from '../../../../proto/transport/server.ts';
 import { Token } from '../../../../proto/transport/token.ts';
 import { coordinatorPath, protocolVersion, roleHeader, versionHeader } from '../../../../proto/version.ts';
 import { sealed, sealedValue } from '../../../support/sealing.ts';
@@ -190,6 +191,15 @@ describe('the upgrade', () => {
     expect(gone.code).toBe('unreachable');
   });
 
+  it('does not tell the token over a network in clear, unless this is wanted', async () => {
+    const base = { local: 'worker', host: '192.0.2.1', port: 9, path: '/', role: 'worker', token } as const;
+    const abort = AbortSignal.abort();
+    expect((await protocolError(connect({ ...base, signal: abort }))).code).toBe('insecure');
+    for (const allowed of [{ insecure: true }, { tls: {} }]) {
+      expect((await protocolError(connect({ ...base, ...allowed, signal: abort }))).code).toBe('unreachable');
+    }
+  });
+
   it('gives up dialling one who never answers, and when told to', async () => {
     const { createServer } = await import('node:net');
     const mute = createServer(() => {}).listen(0, '127.0.0.1');
@@ -216,8 +226,12 @@ describe('listening', () => {
   it('goes beyond loopback only with TLS or when told to', async () => {
     expect((await protocolError(coordinator({ host: '0.0.0.0' }))).code).toBe('insecure');
     await coordinator({ host: '0.0.0.0', insecure: true });
-    expect(['localhost', '127.0.0.1', '127.8.0.1', '::1'].every(isLoopback)).toBe(true);
-    expect(['0.0.0.0', '::', '10.0.0.1', '127.0.0.1.example.com'].some(isLoopback)).toBe(false);
+    expect(
+      ['localhost', '127.0.0.1', '127.8.0.1', '::1', '[::1]', '::ffff:127.0.0.1'].every(isLoopback),
+    ).toBe(true);
+    expect(['0.0.0.0', '::', '10.0.0.1', '::ffff:10.0.0.1', '127.0.0.1.example.com'].some(isLoopback)).toBe(
+      false,
+    );
   });
 });
 

@@ -106,6 +106,26 @@ async function join({ boundaries, members, token, listener, rank, delivery }: Jo
   };
 }
 
+it('a worker without TLS of its own does not dial a peer on another machine', async () => {
+  const token = Token.generate();
+  const listener = await PeerListener.open({ host, port: 0, token, insecure: false });
+  cleanUp.push(() => listener.close());
+  const members = [
+    { workerId: 'far', host: '192.0.2.1', port: 9, firstShard: 0, endShard: 1 },
+    { workerId: 'near', host, port: listener.port, firstShard: 1, endShard: 2 },
+  ];
+  const forming = Mesh.form({
+    listener,
+    membership: { type: 'membership', generation: 1, members, rank: 1, endStep: 9 },
+    runId: 'test',
+    token,
+    tls: { ca: 'an authority that only the coordinator is known by' },
+    silenceMs: () => limits.silenceWhileFormingMs,
+    handlers: { onMessage: () => undefined, onLost: () => undefined, onMisconduct: () => undefined },
+  });
+  await expect(forming).rejects.toMatchObject({ code: 'LOCKSTEP_INSECURE' });
+});
+
 function sharedVector(): Float32Array {
   return new Float32Array(new SharedArrayBuffer(floats * 4));
 }
