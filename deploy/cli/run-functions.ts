@@ -1,15 +1,19 @@
 // The functions behind train, coordinator and worker (I/O): coordinator and workers put together.
 
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { listenForWorkers, openRun } from '../../coordinator/serve.ts';
 import type { CoordinatorSession } from '../../coordinator/session.ts';
 import { memoryPair } from '../../proto/transport/link.ts';
+
+import { isLoopback } from '../../proto/transport/loopback.ts';
 import { Token } from '../../proto/transport/token.ts';
 import type { RunEvent, RunResult } from '../../src/engine/events.ts';
 import { asLockstepError, LockstepError } from '../../src/errors.ts';
 import { joinRun, runInProcess } from '../../worker/run.ts';
 import { type LocalWorkerExit, type LocalWorkers, startLocalWorkers } from '../launch/local-workers.ts';
+import { joinUrlOf } from './join-url.ts';
 import type {
   CoordinatorOptions,
   OnEvent,
@@ -119,12 +123,18 @@ async function serveCoordinator(options: CoordinatorOptions): Promise<RunResult>
   const { session } = run;
   const token = options.token === undefined ? Token.generate() : parseToken(options.token);
   const listener = await listenForWorkers(session, { ...listen, token, insecure, tls });
-  const url = `${tls?.cert === undefined ? 'ws' : 'wss'}://${listen.host}:${listener.port}`;
+  const scheme = tls?.cert === undefined ? 'ws' : 'wss';
+  const address = { host: listen.host, port: listener.port };
+  const { url, isAny } = joinUrlOf(scheme, address, networkInterfaces());
   try {
-    onEvent({ event: 'listening', url });
+    onEvent({ event: 'listening', url, isAny });
     if (options.token === undefined) {
-      const join = `lockstep worker --join ${url} --token-file ${writeToken(out, token)}`;
-      notice(onEvent, `no token was given, so one was made; workers join by: ${join}`);
+      const open = insecure && scheme === 'ws' ? ' --insecure' : '';
+      const join = `lockstep worker --join ${url}${open} --token-file ${writeToken(out, token)}`;
+      const elsewhere = isLoopback(listen.host)
+        ? ''
+        : ' (on another machine with a copy of that file, and --listen with an address of that machine)';
+      notice(onEvent, `no token was given, so one was made; workers join by: ${join}${elsewhere}`);
     }
     signal.onStop(() => session.stop());
     return await session.result;

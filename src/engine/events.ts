@@ -37,6 +37,8 @@ export interface StartEvent {
 export interface ListeningEvent {
   readonly event: 'listening';
   readonly url: string;
+  /** It does so at all addresses of its machine; the URL has one of them. */
+  readonly isAny: boolean;
 }
 
 export interface MembershipEvent {

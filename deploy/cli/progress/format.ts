@@ -103,7 +103,7 @@ export function formatEvent(event: RunEvent): string | null {
     case 'start':
       return formatStart(event);
     case 'listening':
-      return `waiting for workers at ${event.url}`;
+      return `waiting for workers at ${event.url}${event.isAny ? ', or another address of this machine' : ''}`;
     case 'membership':
       return `${plural(event.world, 'worker')}${event.wanted === null ? '' : ` of ${event.wanted}`} (generation ${event.generation}): ${event.reason}`;
     case 'evaluation':

@@ -102,7 +102,7 @@ describe('a run', () => {
       { event: 'checkpoint', step: 188, path: 'x' },
       { event: 'evaluation', step: 188, epoch: 1, metrics: { loss: 0.25, accuracy: 0.9 } },
       { event: 'membership', generation: 2, world: 1, wanted: 2, reason: 'worker 1 joined' },
-      { event: 'listening', url: 'ws://127.0.0.1:7070' },
+      { event: 'listening', url: 'ws://127.0.0.1:7070', isAny: false },
       { event: 'notice', message: 'native kernels are not built: WebAssembly is used' },
     ];
     expect(events.map(formatEvent)).toEqual([
