@@ -58,6 +58,7 @@ export class Member {
   #mesh: Mesh | null = null;
   #peers: Peers | null = null;
   #steps: StepShell | null = null;
+  #startStep = 0;
   /** The arena holds a committed state. */
   #hasState = false;
   #running = false;
@@ -69,6 +70,11 @@ export class Member {
 
   get step(): number {
     return this.#steps?.step ?? 0;
+  }
+
+  /** Committed in this membership, up to now. */
+  get stepsTaken(): number {
+    return this.#steps === null ? 0 : this.#steps.committed - this.#startStep;
   }
 
   /** Resolves when everything stands and the state is here; rejects when it was given up. */
@@ -94,6 +100,7 @@ export class Member {
     await this.#takeOver(lanes, align);
     this.#ending.signal.throwIfAborted();
     this.#hasState = true;
+    this.#startStep = align.step;
     this.#steps = this.#stepShell(lanes, align);
   }
 

@@ -74,8 +74,8 @@ export class WorkerSession {
   #held: HeldState | null = null;
   readonly #lease = new ShardLease();
   readonly #snapshots = new Snapshots();
-  #firstStep: number | null = null;
-  #lastStep = 0;
+  /** Committed in the memberships before this one. */
+  #stepsBefore = 0;
 
   constructor(options: WorkerSessionOptions) {
     this.#options = options;
@@ -175,7 +175,7 @@ export class WorkerSession {
         this.#background(this.#redial(effect.afterMs));
         return;
       case 'end':
-        this.#outcome.resolve({ steps: this.#lastStep - (this.#firstStep ?? this.#lastStep) });
+        this.#outcome.resolve({ steps: this.#stepsBefore + (this.#member?.stepsTaken ?? 0) });
         return;
       case 'fail':
         this.#outcome.reject(new LockstepError(effect.code, effect.message));
@@ -253,7 +253,10 @@ export class WorkerSession {
   async #form(membership: MessageOf<'membership'>): Promise<void> {
     const { generation } = membership;
     const before = this.#member;
-    if (before !== null) this.#held = await before.end();
+    if (before !== null) {
+      this.#held = await before.end();
+      this.#stepsBefore += before.stepsTaken;
+    }
     this.#member = null;
     if (this.#ending.signal.aborted || this.#machine.generation !== generation) return;
     const { run, runId, dataset } = this.#prepared!;
@@ -294,7 +297,6 @@ export class WorkerSession {
         this.#handle({ is: 'peerLost', generation, rank, why: error.message, broken: false });
       return;
     }
-    this.#firstStep ??= member.step;
     this.#handle({ is: 'aligned', generation });
   }
 
@@ -306,7 +308,6 @@ export class WorkerSession {
 
   async #finished(generation: number, step: number, lanes: LanePool): Promise<void> {
     await this.#snapshots.settled;
-    this.#lastStep = step;
     const { layout } = this.#prepared!.run;
     const { parameters, statistics } = lanes.memory;
     const sha = await weightsSha256(

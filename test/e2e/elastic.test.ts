@@ -4,6 +4,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { Token } from '../../proto/transport/token.ts';
+import { joinRun } from '../../worker/run.ts';
 import {
   cleanEnvironment,
   doneEvent,
@@ -156,6 +158,29 @@ it('lets a worker leave on SIGTERM, which ends with exit code 0 or that of the s
   const left = await all[0]!.ended;
   expect([0, 143]).toContain(left.exitCode);
   await expectQuietWeights(coordinator);
+});
+
+it('tells a worker that leaves in how many steps it took part', async () => {
+  const { coordinator, port } = await begin(1);
+  await reached(coordinator, 20);
+  const stop: (() => void)[] = [];
+  const joined = joinRun({
+    joinUrl: `ws://127.0.0.1:${port}`,
+    token: Token.read({ environment: env })!,
+    threads: 1,
+    backend: undefined,
+    listen: { host: '127.0.0.1', port: 0 },
+    waitMs: 0,
+    insecure: false,
+    signal: { stopRequested: false, onStop: (listener) => stop.push(listener) },
+    onNotice: () => undefined,
+  });
+  const [, at] = await coordinator.said(/"world":2,[\s\S]*?"event":"step","step":(\d+)/);
+  await reached(coordinator, Number(at) + 30);
+  for (const listener of stop) listener();
+  const { steps: taken } = await joined;
+  expect(taken).toBeGreaterThanOrEqual(30);
+  expect(taken).toBeLessThanOrEqual(steps - Number(at) + 1);
 });
 
 it('goes on from a checkpoint when all workers are killed and others come', async () => {

@@ -70,6 +70,11 @@ export class StepShell {
     return this.#machine.step;
   }
 
+  /** Steps of the run that are taken. */
+  get committed(): number {
+    return this.#machine.committed;
+  }
+
   begin(): void {
     const { lease, shardsMax, peers, onPeerOverdue } = this.#options;
     this.#startedMs = performance.now();

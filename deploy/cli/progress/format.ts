@@ -119,11 +119,13 @@ export function formatEvent(event: RunEvent): string | null {
   }
 }
 
-/** What a person reads at the end of a run. */
+/** What a person reads at the end of a run; `elapsedMs`: since the start, which may be a resume. */
 export function formatSummary(done: DoneEvent, start: StartEvent | null, elapsedMs: number): string[] {
   const state = done.stopped ? `stopped after step ${done.steps}` : `done: ${plural(done.steps, 'step')}`;
   return [
-    `${state} in ${formatDuration(elapsedMs)}`,
+    start === null || start.firstStep === 0
+      ? `${state} in ${formatDuration(elapsedMs)}`
+      : `${state}; ${plural(done.steps - start.firstStep, 'step')} since step ${start.firstStep} in ${formatDuration(elapsedMs)}`,
     ...(Object.keys(done.metrics).length === 0 ? [] : [`  result          ${formatMetrics(done.metrics)}`]),
     `  weights SHA-256 ${done.weightsSha256}`,
     ...(done.checkpoint === null ? [] : [`  checkpoint      ${done.checkpoint}`]),

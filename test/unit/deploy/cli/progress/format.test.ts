@@ -140,6 +140,16 @@ describe('a run', () => {
     ]);
   });
 
+  it('says of a run that was taken up again which steps the time is of', () => {
+    const weightsSha256 = 'a'.repeat(64);
+    const done = { event: 'done', steps: 940, weightsSha256, metrics: {}, checkpoint: null } as const;
+    const resumed = { ...start, firstStep: 752 };
+    const state = (stopped: boolean): string | undefined =>
+      formatSummary({ ...done, stopped }, resumed, 9_000)[0];
+    expect(state(false)).toBe('done: 940 steps; 188 steps since step 752 in 9 s');
+    expect(state(true)).toBe('stopped after step 940; 188 steps since step 752 in 9 s');
+  });
+
   it('has no line for a result that was not measured', () => {
     const weightsSha256 = 'a'.repeat(64);
     const done = {
