@@ -4,12 +4,14 @@
 import { dirname } from 'node:path';
 import { isMisconduct, ProtocolError } from '../proto/error.ts';
 import type { MessageOf } from '../proto/messages.ts';
+import { silenceOnceCompiledMs } from '../proto/silence.ts';
 import { closeCodes } from '../proto/transport/connection.ts';
 import { closeText, type Link } from '../proto/transport/link.ts';
 import { protocolVersion } from '../proto/version.ts';
 import type { Checkpoint } from '../src/checkpoint/state.ts';
 import { describeDataset } from '../src/data/share.ts';
 import type { EvaluationEvent, RunEvent, RunResult } from '../src/engine/events.ts';
+import { stateBytesOf } from '../src/engine/state.ts';
 import { asLockstepError, type ErrorCode, LockstepError } from '../src/errors.ts';
 import { deferred } from '../src/platform/deferred.ts';
 import { packageVersion } from '../src/platform/package-root.ts';
@@ -44,6 +46,9 @@ export class CoordinatorSession {
   readonly #allClosed = deferred<void>();
   #nextConnection = 1;
   #generation = 0;
+  /** Members of it. */
+  #world = 0;
+  readonly #stateBytes: number;
   /** The start was told. */
   #started = false;
   #lastMetrics: RunResult['metrics'] = {};
@@ -52,6 +57,7 @@ export class CoordinatorSession {
     this.#options = options;
     const { plan, from, journal } = options;
     const { cadence } = plan.facts;
+    this.#stateBytes = stateBytesOf(plan.layout);
     this.#machine = new CoordinatorMachine({
       runId: journal.runId,
       generation: journal.generation,
@@ -104,8 +110,11 @@ export class CoordinatorSession {
     const connection = this.#nextConnection++;
     this.#links.set(connection, link);
     this.#handle({ is: 'connected', connection, address: link.remoteAddress });
-    const patience = new Patience();
-    link.watch(() => patience.silenceMs);
+    const patience = new Patience(() => silenceOnceCompiledMs(this.#world, this.#stateBytes));
+    link.watch(
+      () => patience.silenceMs,
+      () => patience.lives(),
+    );
     link.start({
       onMessage: (message) => {
         patience.heard(message);
@@ -278,6 +287,7 @@ export class CoordinatorSession {
     const { onEvent, plan, from } = this.#options;
     this.#keeper.fingerprint = effect.fingerprint;
     this.#generation = effect.generation;
+    this.#world = effect.members.length;
     this.#keeper.forget();
     this.#setTimer({ kind: 'forming', generation: effect.generation }, effect.formingMs);
     if (!this.#started)

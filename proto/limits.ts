@@ -67,6 +67,8 @@ export const limits = {
   blindMs: 1_000,
   /** A member that says nothing for longer than this while the run runs is lost: with the time between two looks, within 2 s. */
   silenceMs: 1_750,
-  /** The same while it loads, compiles or aligns, when one turn of its main thread may be long. */
+  /** The same while it loads or compiles, when one turn of its main thread may be long. */
   silenceWhileFormingMs: 30_000,
+  /** From when it has compiled until it is ready a turn goes over its state at most: a slow, busy core does so much of it in a millisecond. */
+  stateBytesOfMillisecond: 50_000,
 } as const;

@@ -4,10 +4,12 @@
 import { setImmediate as immediate } from 'node:timers/promises';
 import { limits } from '../proto/limits.ts';
 import type { MessageFrom, MessageOf } from '../proto/messages.ts';
+import { silenceOnceCompiledMs } from '../proto/silence.ts';
 import { PieceAssembler, sendPieces } from '../proto/transport/bulk.ts';
 import type { Dataset } from '../src/data/dataset.ts';
 import { cadenceOf } from '../src/engine/cadence.ts';
 import { StepSchedule } from '../src/engine/schedule.ts';
+import { stateBytesOf } from '../src/engine/state.ts';
 import { assert, type LockstepError } from '../src/errors.ts';
 import { type Deferred, deferred } from '../src/platform/deferred.ts';
 import type { ChosenBackend } from './choose-backend.ts';
@@ -151,19 +153,21 @@ export class Member {
     const { firstShard, endShard } = members[rank]!;
     const { shards } = run.config;
     const boundaries = [...members.map((member) => member.firstShard), shards];
+    // In the turn in which the standing was said: coordinator and peers have no patience with what comes after it.
     const compiled = compileFor(run, { shards, firstShard, endShard, boundaries, lanes: threads.lanes });
     this.#lanes = await LanePool.create({ compiled, threads, splits: dataset });
     return this.#lanes;
   }
 
   async #connect(network: NonNullable<MemberOptions['network']>): Promise<void> {
-    const { membership, runId, onPeerLost } = this.#options;
+    const { membership, run, runId, onPeerLost } = this.#options;
+    const formingMs = silenceOnceCompiledMs(membership.members.length, stateBytesOf(run.layout));
     this.#mesh = await Mesh.form({
       ...network,
       membership,
       runId,
       signal: this.#ending.signal,
-      silenceMs: () => (this.#running ? limits.silenceMs : limits.silenceWhileFormingMs),
+      silenceMs: () => (this.#running ? limits.silenceMs : formingMs),
       handlers: {
         onMessage: (from, message) => this.#peerSaid(from, message),
         onLost: (from, why, broken) => {

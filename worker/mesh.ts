@@ -63,7 +63,7 @@ export interface MeshOptions {
   /** A faster CRC-32 than Node's. */
   readonly checksum?: Checksum | undefined;
   readonly handlers: MeshHandlers;
-  /** A peer that says nothing for longer than this is lost, in milliseconds. */
+  /** A peer that has said who it is, and then nothing for longer than this, is lost, in milliseconds. */
   readonly silenceMs: () => number;
   /** Gives up when aborted. */
   readonly signal?: AbortSignal;
@@ -174,7 +174,10 @@ class MeshForming {
     }
     let isGreeted = false;
     connection.start({
-      ...this.#handlersOf(connection, rank),
+      // It compiles before it answers.
+      ...this.#handlersOf(connection, rank, () =>
+        isGreeted ? this.#options.silenceMs() : limits.silenceWhileFormingMs,
+      ),
       onMessage: (message) => {
         if (isGreeted && message.type !== 'peerHello') this.#options.handlers.onMessage(rank, message);
         else if (!isGreeted && message.type === 'peerHello' && message.rank === rank) {
@@ -200,7 +203,7 @@ class MeshForming {
       return;
     }
     attach({
-      ...this.#handlersOf(connection, rank),
+      ...this.#handlersOf(connection, rank, this.#options.silenceMs),
       onMessage: (message) => {
         if (message.type !== 'peerHello') handlers.onMessage(rank, message);
         else connection.close(closeCodes.protocol, 'peerHello was said twice');
@@ -215,8 +218,12 @@ class MeshForming {
     return { type: 'peerHello', runId, generation: membership.generation, rank: membership.rank };
   }
 
-  #handlersOf(connection: Connection<'peer'>, rank: number): Omit<ConnectionHandlers<'peer'>, 'onMessage'> {
-    const { handlers, silenceMs } = this.#options;
+  #handlersOf(
+    connection: Connection<'peer'>,
+    rank: number,
+    silenceMs: () => number,
+  ): Omit<ConnectionHandlers<'peer'>, 'onMessage'> {
+    const { handlers } = this.#options;
     this.#open.add(connection);
     connection.watch(silenceMs);
     return {

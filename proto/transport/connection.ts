@@ -114,9 +114,10 @@ export class Connection<Local extends End> {
 
   /**
    * Looks every limits.lookIntervalMs whether the other end is alive, and ends the connection as lost when it was silent for
-   * longer than `silenceMs` says. Pings go out while it is silent, and behind messages, which they count.
+   * longer than `silenceMs` says. Pings go out while it is silent, and behind messages, which they count. `onLife`: at its pings
+   * and at its answers to ours, in their order among the messages.
    */
-  watch(silenceMs: () => number): void {
+  watch(silenceMs: () => number, onLife: () => void = () => undefined): void {
     let lookedMs = performance.now();
     let pingedMs = Number.NEGATIVE_INFINITY;
     let told = -1;
@@ -127,6 +128,8 @@ export class Connection<Local extends End> {
     this.#socket.on('pong', heard);
     this.#socket.on('ping', heard);
     this.#socket.on('message', heard);
+    this.#socket.on('pong', onLife);
+    this.#socket.on('ping', onLife);
     const timer = setInterval(() => {
       const nowMs = performance.now();
       // Who could not look could not hear either: what came meanwhile is still to be read.

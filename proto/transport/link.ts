@@ -14,8 +14,8 @@ export interface Link<Local extends End> {
   /** Resolves when at most `queueBytes` (limits.sendQueueBytes unless given) wait to be sent, or it has ended. */
   drained(queueBytes?: number): Promise<void>;
   close(code?: number, text?: string): void;
-  /** Ends the connection as lost when the other end is silent for longer than this, in milliseconds. */
-  watch(silenceMs: () => number): void;
+  /** Ends the connection as lost when the other end is silent for longer than this, in milliseconds; `onLife`: see Connection. */
+  watch(silenceMs: () => number, onLife?: () => void): void;
 }
 
 class MemoryEnd<Local extends End> implements Link<Local> {

@@ -47,6 +47,10 @@ export function stateLayout(model: Model, optimizer: OptimizerDescription): Stat
   };
 }
 
+export function stateBytesOf({ sections }: StateLayout): number {
+  return sections.reduce((sum, { size }) => sum + size * Float32Array.BYTES_PER_ELEMENT, 0);
+}
+
 /** The tensors of a flat vector: views of it where it is of float32. */
 export function namedTensors(flat: Floats, tensors: readonly TensorLayout[]): NamedTensor[] {
   return tensors.map(({ name, shape, offset, size }) => ({

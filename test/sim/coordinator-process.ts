@@ -6,13 +6,14 @@ import { CoordinatorMachine } from '../../coordinator/machine.ts';
 import { Patience } from '../../coordinator/patience.ts';
 import { ProtocolError } from '../../proto/error.ts';
 import { checkMessage, type MessageFrom, type MessageOf } from '../../proto/messages.ts';
+import { silenceOnceCompiledMs } from '../../proto/silence.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import { alignedFloats } from '../../worker/collective/floats.ts';
 import { Host } from './clock.ts';
 import type { Disk } from './disk.ts';
 import { Keeper } from './keeper.ts';
 import type { End } from './network.ts';
-import { pieces } from './serial.ts';
+import { pieces, stateBytes } from './serial.ts';
 import type { Simulation } from './simulation.ts';
 
 export class CoordinatorProcess {
@@ -22,6 +23,7 @@ export class CoordinatorProcess {
   readonly #machine: CoordinatorMachine;
   readonly #links = new Map<number, End>();
   #nextConnection = 1;
+  #world = 0;
   #reported: number;
   readonly #keeper: Keeper;
 
@@ -77,8 +79,11 @@ export class CoordinatorProcess {
     const connection = this.#nextConnection++;
     this.#links.set(connection, link);
     this.#handle({ is: 'connected', connection, address: link.other.host.name });
-    const patience = new Patience();
-    link.watch(() => patience.silenceMs);
+    const patience = new Patience(() => silenceOnceCompiledMs(this.#world, stateBytes));
+    link.watch(
+      () => patience.silenceMs,
+      () => patience.lives(),
+    );
     link.start({
       onMessage: (raw) => {
         const message = checkMessage(raw, 'worker');
@@ -170,6 +175,7 @@ export class CoordinatorProcess {
       case 'quarantine':
         return;
       case 'formed':
+        this.#world = effect.members.length;
         observers.formed(
           effect.generation,
           effect.members.map(({ workerId }) => workerId),

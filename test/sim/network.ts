@@ -277,7 +277,7 @@ export class End {
   }
 
   /** Ends this end as lost when nothing was heard for longer than this. */
-  watch(silenceMs: () => number): void {
+  watch(silenceMs: () => number, onLife: () => void = () => undefined): void {
     const { network } = this.#pair;
     const look = (): void => {
       if (!this.#open) return;
@@ -292,7 +292,10 @@ export class End {
         this.terminate(`silent for ${(silentMs / 1000).toFixed(1)} s`);
         return;
       }
-      if (isHeard) this.#heardMs = this.host.nowMs;
+      if (isHeard) {
+        this.#heardMs = this.host.nowMs;
+        onLife();
+      }
       this.host.timer(limits.lookIntervalMs, look);
     };
     this.host.timer(limits.lookIntervalMs, look);
