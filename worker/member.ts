@@ -5,16 +5,17 @@ import { setImmediate as immediate } from 'node:timers/promises';
 import { limits } from '../proto/limits.ts';
 import type { MessageFrom, MessageOf } from '../proto/messages.ts';
 import { silenceOnceCompiledMs } from '../proto/silence.ts';
-import { PieceAssembler, sendPieces } from '../proto/transport/bulk.ts';
+import { sendPieces } from '../proto/transport/bulk.ts';
 import type { Dataset } from '../src/data/dataset.ts';
 import { cadenceOf } from '../src/engine/cadence.ts';
 import { StepSchedule } from '../src/engine/schedule.ts';
 import { stateBytesOf } from '../src/engine/state.ts';
 import { assert, type LockstepError } from '../src/errors.ts';
-import { type Deferred, deferred } from '../src/platform/deferred.ts';
+import { deferred } from '../src/platform/deferred.ts';
 import type { ChosenBackend } from './choose-backend.ts';
 import { Peers } from './collective/peers.ts';
 import { compileFor, type RunModel, setInitialState, stateVectors } from './engine.ts';
+import { Healing } from './healing.ts';
 import { LanePool } from './lanes/lane-pool.ts';
 import type { LaneThreads } from './lanes/lane-threads.ts';
 import { Mesh, type PeerMessage } from './mesh.ts';
@@ -53,9 +54,8 @@ export class Member {
   readonly #options: MemberOptions;
   readonly #ending = new AbortController();
   readonly #align = deferred<MessageOf<'align'>>();
-  readonly #healed: Deferred<void> = deferred<void>();
-  #assembler: PieceAssembler | null = null;
-  #early: { readonly from: number | null; readonly piece: MessageOf<'statePiece'> }[] = [];
+  readonly #healing: Healing;
+  readonly #healed = deferred<void>();
   #lanes: LanePool | null = null;
   #mesh: Mesh | null = null;
   #peers: Peers | null = null;
@@ -68,6 +68,10 @@ export class Member {
   constructor(options: MemberOptions) {
     this.#options = options;
     for (const { promise } of [this.#align, this.#healed]) promise.catch(() => undefined);
+    this.#healing = new Healing(options.run.layout.sections, (sender, error) => {
+      if (sender === null) throw error;
+      this.#mesh?.connection(sender).refuse(error);
+    });
   }
 
   get step(): number {
@@ -120,14 +124,9 @@ export class Member {
     this.#steps?.stop();
   }
 
-  /** A piece of the state of the start, from the coordinator (`from` null) or from a peer. */
-  takeState(from: number | null, piece: MessageOf<'statePiece'>): void {
-    if (this.#assembler === null) {
-      this.#early.push({ from, piece });
-      return;
-    }
-    this.#assembler.take(piece.section, piece.offset, piece.bytes);
-    if (this.#assembler.isComplete) this.#healed.resolve();
+  /** A piece of the state of the start, from the coordinator. */
+  takeState(piece: MessageOf<'statePiece'>): void {
+    this.#healing.take(null, piece);
   }
 
   /** Gives everything up; resolves with the newest committed state, when the lanes are idle. */
@@ -186,7 +185,7 @@ export class Member {
   /** A ProtocolError ends that connection; anything else is a bug of ours and ends the run. */
   #peerSaid(from: number, message: PeerMessage): void {
     if (message.generation !== this.#options.membership.generation) return;
-    if (message.type === 'statePiece') this.takeState(from, message);
+    if (message.type === 'statePiece') this.#healing.take(from, message);
     else this.#peers?.receive(from, message);
   }
 
@@ -195,25 +194,22 @@ export class Member {
     const { run, membership, held } = this.#options;
     const vectors = stateVectors(lanes.memory, run.layout);
     if (!align.behind.includes(membership.rank)) {
+      this.#healing.expectNothing();
       assert(held !== null && held.step === align.step, 'who is not behind has the state');
       for (const [i, { floats }] of vectors.entries()) floats.set(held.vectors[i]!);
     } else if (align.origin === 'seed') {
+      this.#healing.expectNothing();
       setInitialState(lanes.memory, run);
     } else {
-      await this.#heal(vectors);
+      const sender = align.origin === 'member' ? align.source : null;
+      this.#healing.expect({ sender, step: align.step }, vectors, () => this.#healed.resolve());
+      await this.#healed.promise;
     }
     if (align.origin !== 'member' || align.source !== membership.rank) return;
     await Promise.all(align.behind.map((rank) => this.#healOther(rank, vectors, align.step)));
   }
 
-  async #heal(vectors: readonly { readonly name: string; readonly floats: Float32Array }[]): Promise<void> {
-    const parts = vectors.map(({ name, floats }) => ({ name, bytes: new Uint8Array(floats.byteLength) }));
-    this.#assembler = new PieceAssembler(parts);
-    for (const { from, piece } of this.#early.splice(0)) this.takeState(from, piece);
-    await this.#healed.promise;
-    for (const [i, { bytes }] of parts.entries()) vectors[i]!.floats.set(new Float32Array(bytes.buffer));
-  }
-
+  /** The state stays as it is until all are ready: nothing has to be copied for it. */
   async #healOther(
     rank: number,
     vectors: readonly { readonly name: string; readonly floats: Float32Array }[],
@@ -222,7 +218,7 @@ export class Member {
     const connection = this.#mesh!.connection(rank);
     const { generation } = this.#options.membership;
     for (const { name: section, floats } of vectors) {
-      const bytes = new Uint8Array(floats.slice().buffer as ArrayBuffer);
+      const bytes = new Uint8Array(floats.buffer, floats.byteOffset, floats.byteLength);
       const total = bytes.length;
       await sendPieces(
         bytes,

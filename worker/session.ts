@@ -163,7 +163,7 @@ export class WorkerSession {
         this.#whenFormed(effect.align.generation, (member) => member.align(effect.align));
         return;
       case 'takeState':
-        this.#whenFormed(effect.piece.generation, (member) => member.takeState(null, effect.piece));
+        this.#whenFormed(effect.piece.generation, (member) => member.takeState(effect.piece));
         return;
       case 'begin':
         this.#member!.begin();

@@ -4,11 +4,11 @@
 import { ProtocolError } from '../../proto/error.ts';
 import { limits } from '../../proto/limits.ts';
 import type { MessageFrom, MessageOf } from '../../proto/messages.ts';
-import { PieceAssembler } from '../../proto/transport/bulk.ts';
+import { Healing, type Sender } from '../../worker/healing.ts';
 import type { Accusation } from '../../worker/step/accusation.ts';
-import { initialState } from './arithmetic.ts';
+import { initialState, stateFloats } from './arithmetic.ts';
 import type { End } from './network.ts';
-import { pieces, stateBytes } from './serial.ts';
+import { pieces } from './serial.ts';
 import { SimSteps } from './steps.ts';
 import type { HeldState, WorkerProcess } from './worker-process.ts';
 
@@ -39,13 +39,12 @@ export class SimMember {
   #failed = false;
   #ended = false;
   #state: Float32Array | null = null;
-  #assembler: PieceAssembler | null = null;
-  readonly #healing = new Uint8Array(stateBytes);
-  #early: MessageOf<'statePiece'>[] = [];
+  readonly #healing: Healing;
   #steps: SimSteps | null = null;
 
   constructor(options: MemberOptions) {
     this.#options = options;
+    this.#healing = new Healing([{ size: stateFloats }], (sender, error) => this.#refuse(sender, error));
   }
 
   form(): void {
@@ -73,12 +72,7 @@ export class SimMember {
   }
 
   takeState(piece: MessageOf<'statePiece'>): void {
-    if (this.#assembler === null) {
-      this.#early.push(piece);
-      return;
-    }
-    this.#assembler.take(piece.section, piece.offset, piece.bytes);
-    if (this.#assembler.isComplete) this.#standing(new Float32Array(this.#healing.slice().buffer));
+    this.#healing.take(null, piece);
   }
 
   /** Gives everything up; `done` gets the newest committed state. */
@@ -103,11 +97,17 @@ export class SimMember {
     const { observers, task } = worker.simulation;
     if (!align.behind.includes(membership.rank)) {
       observers.expect(held?.step === align.step, `${worker.host.name} is not behind, and has the state`);
+      this.#healing.expectNothing();
       this.#standing(held!.state.slice());
-    } else if (align.origin === 'seed') this.#standing(initialState(task));
-    else {
-      this.#assembler = new PieceAssembler([{ name: 'state', bytes: this.#healing }]);
-      for (const piece of this.#early.splice(0)) this.takeState(piece);
+    } else if (align.origin === 'seed') {
+      this.#healing.expectNothing();
+      this.#standing(initialState(task));
+    } else {
+      const sender = align.origin === 'member' ? align.source : null;
+      const floats = new Float32Array(stateFloats);
+      this.#healing.expect({ sender, step: align.step }, [{ name: 'state', floats }], () =>
+        this.#standing(floats),
+      );
     }
   }
 
@@ -265,17 +265,23 @@ export class SimMember {
   }
 
   #peerSaid(from: number, message: PeerMessage): void {
-    const { worker, membership } = this.#options;
+    const { membership } = this.#options;
     if (message.type === 'peerHello' || message.generation !== membership.generation) return;
     try {
-      if (message.type === 'statePiece') this.takeState(message);
+      if (message.type === 'statePiece') this.#healing.take(from, message);
       else this.#steps?.receive(from, message);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      const { simulation, host } = worker;
-      const said = `${host.name} refuses what rank ${from} says: ${error.message}`;
-      simulation.observers.blamed(simulation.hasLied(membership.members[from]!.workerId), said);
-      this.#mesh.get(from)!.refuse(error.message);
+      this.#refuse(from, error);
     }
+  }
+
+  #refuse(sender: Sender, error: ProtocolError): void {
+    if (sender === null) throw error;
+    const { worker, membership } = this.#options;
+    const { simulation, host } = worker;
+    const said = `${host.name} refuses what rank ${sender} says: ${error.message}`;
+    simulation.observers.blamed(simulation.hasLied(membership.members[sender]!.workerId), said);
+    this.#mesh.get(sender)!.refuse(error.message);
   }
 }
