@@ -228,7 +228,10 @@ export class Connection<Local extends End> {
     if (this.#reason !== null) return;
     this.#reason = { kind: 'protocol', error };
     this.#tap?.stop();
-    this.#finish(error.code === 'tooLarge' ? closeCodes.tooLarge : closeCodes.protocol, error.code);
+    this.#finish(
+      error.code === 'tooLarge' ? closeCodes.tooLarge : closeCodes.protocol,
+      asReason(`${error.code}: ${error.message}`),
+    );
   }
 
   /** Says goodbye, and does not wait for ever to hear it. */
@@ -269,6 +272,9 @@ export class Connection<Local extends End> {
     this.#handlers?.onClose(this.#reason);
   }
 }
+
+/** What a frame that closes has room for: 123 bytes. */
+const asReason = (text: string): string => text.replace(/[^ -~]/g, '?').slice(0, 123);
 
 /** Of what a ping carries: a number of messages. */
 const pingBytes = 4;

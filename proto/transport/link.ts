@@ -82,6 +82,8 @@ export function memoryPair(): { readonly coordinator: Link<'coordinator'>; reado
   return { coordinator, worker };
 }
 
+const isRefusal = (code: number): boolean => code === closeCodes.protocol || code === closeCodes.tooLarge;
+
 /** It ended on the way, or for what the way did to the messages: neither end wanted that. */
 export function isBroken(reason: CloseReason): boolean {
   switch (reason.kind) {
@@ -104,6 +106,8 @@ export function closeText(reason: CloseReason): string {
     case 'local':
       return 'closed here';
     case 'remote':
+      if (isRefusal(reason.code))
+        return `it refused what it was sent: ${reason.text || 'it did not say why'}`;
       return reason.text || 'it closed the connection';
     case 'lost':
       return reason.message;

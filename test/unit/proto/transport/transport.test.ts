@@ -11,6 +11,7 @@ import { limits } from '../../../../proto/limits.ts';
 import type { Message } from '../../../../proto/messages.ts';
 import { connect } from '../../../../proto/transport/client.ts';
 import type { CloseReason, Connection } from '../../../../proto/transport/connection.ts';
+import { closeText } from '../../../../proto/transport/link.ts';
 import { isLoopback } from '../../../../proto/transport/loopback.ts';
 import { type Listener, type ListenOptions, listen } from '../../../../proto/transport/server.ts';
 import { Token } from '../../../../proto/transport/token.ts';
@@ -314,6 +315,22 @@ describe('a connection', () => {
     bad.send(Buffer.alloc(limits.workerFrameBytesMax + 1));
     const reason = await seen[0]!.closed();
     expect(reason.kind === 'protocol' && reason.error.code).toBe('tooLarge');
+  });
+
+  it('tells the other end what was wrong, in as much as there is room for', async () => {
+    const { listener, accepted, seen } = await coordinator();
+    const one = await worker(listener);
+    one.connection.send({ type: 'leave', more: 1 } as never);
+    expect(closeText(await one.seen.closed())).toBe(
+      'it refused what it was sent: invalid: message leave has an unknown key',
+    );
+    expect(closeText(await seen[0]!.closed())).toBe(
+      'it sent what it must not: message leave has an unknown key',
+    );
+    const another = await worker(listener);
+    accepted[1]!.refuse(new ProtocolError('size', 'ü'.repeat(500)));
+    const text = `size: ${'?'.repeat(117)}`;
+    expect(await another.seen.closed()).toEqual({ kind: 'remote', code: 1002, text });
   });
 
   it('ends alone on text and on bytes that are no frame', async () => {
