@@ -50,18 +50,20 @@ function whatHappened({ code, message }: NodeJS.ErrnoException, tls: TlsIdentity
     : (code ?? message);
 }
 
+function inClear(where: string): ProtocolError {
+  return new ProtocolError(
+    'insecure',
+    `the token would go to ${where} over the network in clear: use TLS on both sides (--tls-cert, --tls-key), ` +
+      'or --insecure if the network is trusted',
+  );
+}
+
 /** Throws ProtocolError `refused` (with the HTTP status), `certificate`, `unreachable`, `timeout` or `insecure`. */
 export async function connect<Local extends End>(options: ConnectOptions<Local>): Promise<Connection<Local>> {
   const host =
     options.host.includes(':') && !options.host.startsWith('[') ? `[${options.host}]` : options.host;
   const where = `${host}:${options.port}`;
-  if (options.tls === undefined && options.insecure !== true && !isLoopback(host)) {
-    throw new ProtocolError(
-      'insecure',
-      `the token would go to ${where} over the network in clear: use TLS on both sides (--tls-cert, --tls-key), ` +
-        'or --insecure if the network is trusted',
-    );
-  }
+  if (options.tls === undefined && options.insecure !== true && !isLoopback(host)) throw inClear(where);
   const timeoutMs = options.timeoutMs ?? limits.connectTimeoutMs;
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(`${options.tls ? 'wss' : 'ws'}://${where}${options.path}`, {

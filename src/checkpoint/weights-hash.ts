@@ -1,5 +1,5 @@
-// SHA-256 over bytes in parts, and the one number that proves a run: that of the trained weights. The hash is node:crypto's.
-// A large model takes seconds: other work of the thread has its turns in between.
+// SHA-256 over bytes in parts, and the one number that proves a run: that of the trained weights. No I/O: the hash is
+// node:crypto's. A large model takes seconds: other work of the thread has its turns in between.
 
 import { createHash } from 'node:crypto';
 import { setImmediate as immediate } from 'node:timers/promises';
