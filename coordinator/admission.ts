@@ -2,6 +2,7 @@
 
 import type { MessageOf } from '../proto/messages.ts';
 import type { ErrorCode } from '../src/errors.ts';
+import type { Numerics } from './run-identity.ts';
 
 export interface AdmissionFacts {
   readonly runId: string;
@@ -9,6 +10,8 @@ export interface AdmissionFacts {
   readonly protocolVersion: number;
   /** Of the checkpoint that is gone on from. */
   readonly fingerprint: string | null;
+  /** Of the run's first membership, from the journal. */
+  readonly numerics: Numerics | null;
 }
 
 type Hello = MessageOf<'hello'>;
@@ -18,8 +21,8 @@ export interface Refusal {
   readonly message: string;
 }
 
-/** Why this worker is not let in, or null. `first`: a worker that is here already. */
-export function refusalOf(hello: Hello, facts: AdmissionFacts, first: Hello | null): Refusal | null {
+/** Why this worker is not let in, or null. `first`: of the run's first membership; before that, of a worker that is here already. */
+export function refusalOf(hello: Hello, facts: AdmissionFacts, first: Numerics | null): Refusal | null {
   if (hello.protocolVersion !== facts.protocolVersion || hello.packageVersion !== facts.packageVersion) {
     return {
       code: 'LOCKSTEP_VERSION_MISMATCH',
@@ -36,7 +39,7 @@ export function refusalOf(hello: Hello, facts: AdmissionFacts, first: Hello | nu
 }
 
 /** One line that names what differs, or null. */
-function fingerprintMismatch(hello: Hello, facts: AdmissionFacts, first: Hello | null): string | null {
+function fingerprintMismatch(hello: Hello, facts: AdmissionFacts, first: Numerics | null): string | null {
   const expected = facts.fingerprint ?? first?.fingerprint;
   if (expected === undefined || expected === hello.fingerprint) return null;
   const mine = `${hello.backend} ${hello.variant}`;

@@ -2,6 +2,7 @@
 
 import type { MessageFrom } from '../proto/messages.ts';
 import type { ErrorCode } from '../src/errors.ts';
+import type { Numerics } from './run-identity.ts';
 
 export type ConnectionId = number;
 export type FromWorker = MessageFrom<'worker'>;
@@ -46,8 +47,13 @@ export type CoordinatorEffect =
     }
   | { readonly do: 'notice'; readonly message: string }
   | { readonly do: 'setTimer'; readonly timer: Timer; readonly ms: number }
-  /** Durable before anything that follows. */
-  | { readonly do: 'journal'; readonly generation: number; readonly workerIds: readonly string[] }
+  /** Durable before anything that follows; `numerics`: whose bits the run has from its first membership on, told with that. */
+  | {
+      readonly do: 'journal';
+      readonly generation: number;
+      readonly workerIds: readonly string[];
+      readonly numerics: Numerics | null;
+    }
   /** Kept out of this run for good, by coordinators to come as well; durable before anything that follows. */
   | { readonly do: 'quarantine'; readonly workerId: string; readonly what: string }
   /** The membership is formed. */

@@ -1,5 +1,5 @@
-// What a coordinator must not forget: the run's id, the newest generation, who is kept out, where it ended; each line fsynced
-// before anybody hears of it (I/O). A lock (lock.ts) keeps a second coordinator out.
+// What a coordinator must not forget: which run this is, the newest generation, who is kept out, where it ended; each line
+// fsynced before anybody hears of it (I/O). A lock (lock.ts) keeps a second coordinator out; journal-lines.ts reads lines.
 
 import { randomUUID } from 'node:crypto';
 import {
@@ -15,22 +15,18 @@ import {
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { limits } from '../proto/limits.ts';
 import { cannotBe } from '../src/checkpoint/durable-file.ts';
-import { LockstepError } from '../src/errors.ts';
+import { assert, LockstepError } from '../src/errors.ts';
+import { type JournalState, stateOfLines } from './journal-lines.ts';
 import { readLock, takeLock } from './lock.ts';
+import type { Journalled, Numerics, RunIdentity } from './run-identity.ts';
 
 const journalName = 'journal.ndjson';
 const lockName = 'coordinator.lock';
 
-interface JournalState {
-  /** Null where no line says it. */
-  readonly runId: string | null;
-  readonly generation: number;
-  /** Of that generation, in rank order. */
-  readonly members: readonly string[];
-  readonly quarantined: ReadonlyMap<string, string>;
-  readonly endedStep: number | null;
+interface Found extends JournalState {
+  /** There is nothing in it. */
+  readonly isEmpty: boolean;
   /** The last line is whole, or there is none. */
   readonly isWhole: boolean;
 }
@@ -40,8 +36,12 @@ interface Lock {
   readonly text: string;
 }
 
-export class Journal {
+export class Journal implements Journalled {
   readonly runId: string;
+  /** Null in one that does not say it. */
+  readonly identity: RunIdentity | null;
+  /** Of the first membership; null where there was none, or where no line says it. */
+  readonly numerics: Numerics | null;
   /** The newest generation that was formed; 0 before the first. */
   readonly generation: number;
   /** workerIds of that generation, in rank order. */
@@ -53,11 +53,18 @@ export class Journal {
   readonly #path: string;
   readonly #file: number;
   readonly #lock: Lock;
+  readonly #isNew: boolean;
+  /** Some line says which run this is. */
+  #isBegun: boolean;
   /** Where checkpoints are, once there are any. */
   #folder: string | null = null;
 
-  private constructor(path: string, state: JournalState, file: number, lock: Lock) {
+  private constructor(path: string, state: Found, file: number, lock: Lock) {
     this.runId = state.runId ?? randomUUID();
+    this.#isNew = state.isEmpty;
+    this.#isBegun = state.runId !== null;
+    this.identity = state.identity;
+    this.numerics = state.numerics;
     this.generation = state.generation;
     this.members = state.members;
     this.quarantined = state.quarantined;
@@ -67,7 +74,7 @@ export class Journal {
     this.#lock = lock;
   }
 
-  /** Takes the run's directory; goes on from what is there. Throws LOCKSTEP_RUN_IN_USE or LOCKSTEP_FILE_SYSTEM. */
+  /** Takes the run's directory, and reads what is there. Throws LOCKSTEP_RUN_IN_USE or LOCKSTEP_FILE_SYSTEM. */
   static open(directory: string): Journal {
     const path = join(directory, journalName);
     const lockPath = join(directory, lockName);
@@ -79,7 +86,6 @@ export class Journal {
       const journal = new Journal(path, state, openSync(path, 'a', 0o600), lock);
       // A line after a torn one must not become a part of it.
       if (!state.isWhole) writeWhole(journal.#file, '\n');
-      if (state.runId === null) journal.#append({ runId: journal.runId });
       syncDirectory(directory);
       return journal;
     } catch (error) {
@@ -89,9 +95,22 @@ export class Journal {
     }
   }
 
-  /** Durable when it returns. */
-  formed(generation: number, workerIds: readonly string[]): void {
-    this.#append({ generation, workerIds });
+  /** A run was begun here before. */
+  get isBegun(): boolean {
+    return this.#isBegun;
+  }
+
+  /** Before anything else is noted: this is the run. Durable when it returns. */
+  begin(identity: RunIdentity): void {
+    if (!this.#isBegun) this.#append({ runId: this.runId, ...identity });
+    else if (this.identity === null) this.#append(identity);
+    this.#isBegun = true;
+  }
+
+  /** `numerics`: of the first membership, null afterwards. Durable when it returns. */
+  formed(generation: number, workerIds: readonly string[], numerics: Numerics | null): void {
+    assert(this.#isBegun, 'the journal says which run it is of');
+    this.#append({ generation, workerIds, ...(numerics === null ? {} : { numerics }) });
   }
 
   /** Durable when it returns. */
@@ -137,11 +156,16 @@ export class Journal {
     return folder === null || existsSync(folder) ? null : `${folder} is gone`;
   }
 
-  /** Everything is on disk before; the lock goes, if it is still ours, whatever happens. Throws LOCKSTEP_FILE_SYSTEM. */
+  /**
+   * Everything is on disk before; the lock goes, if it is still ours, whatever happens, and a new journal in which nothing
+   * was noted. Throws LOCKSTEP_FILE_SYSTEM.
+   */
   close(): void {
     try {
       try {
+        const isUnused = this.#isNew && !this.#isBegun && this.#whatIsGone() === null;
         closeSync(this.#file);
+        if (isUnused) rmSync(this.#path);
       } finally {
         if (readLock(this.#lock.path) === this.#lock.text) rmSync(this.#lock.path, { force: true });
       }
@@ -180,65 +204,21 @@ function syncDirectory(path: string): void {
 }
 
 /** A line that a crash cut short was not yet acknowledged to anybody; one that is no line of ours says nothing. */
-function readState(path: string): JournalState {
+function readState(path: string): Found {
   let text: string;
   try {
     // As bytes: Node aborts where the closing fails after reading a text.
     text = readFileSync(path).toString('utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { ...stateOfLines([]), isWhole: true };
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+      return { ...stateOfLines(''), isEmpty: true, isWhole: true };
     throw error;
   }
   const isWhole = text === '' || text.endsWith('\n');
-  return { ...stateOfLines(text.split('\n').map(parseLine)), isWhole };
+  return { ...stateOfLines(text), isEmpty: text === '', isWhole };
 }
 
-/** A line of ours is one of four: the run's id, a generation, who is kept out, where it ended. */
-interface Line {
-  readonly runId?: unknown;
-  readonly generation?: unknown;
-  readonly workerIds?: unknown;
-  readonly quarantined?: unknown;
-  readonly what?: unknown;
-  readonly ended?: unknown;
-}
-
-/** No run comes near it; the ones after it still fit into a message. */
-const generationMax = 2 ** 31;
-
-function stateOfLines(lines: readonly Line[]): Omit<JournalState, 'isWhole'> {
-  let runId: string | null = null;
-  let generation = 0;
-  let members: readonly string[] = [];
-  let endedStep: number | null = null;
-  const quarantined = new Map<string, string>();
-  for (const line of lines) {
-    if (typeof line.runId === 'string' && line.runId.length <= limits.nameCharsMax) runId ??= line.runId;
-    const told = Number.isSafeInteger(line.generation) ? (line.generation as number) : 0;
-    if (told > generation && told <= generationMax) {
-      generation = told;
-      members = isTexts(line.workerIds) ? line.workerIds : [];
-      endedStep = null;
-    }
-    if (Number.isSafeInteger(line.ended)) endedStep = line.ended as number;
-    if (typeof line.quarantined === 'string') quarantined.set(line.quarantined, String(line.what));
-  }
-  return { runId, generation, members, quarantined, endedStep };
-}
-
-function isTexts(value: unknown): value is string[] {
-  return Array.isArray(value) && value.every((each) => typeof each === 'string');
-}
-
-function parseLine(line: string): Line {
-  try {
-    return Object(JSON.parse(line));
-  } catch {
-    return {};
-  }
-}
-
-/** A run was begun in this directory: its workers may hold a state that no checkpoint has. */
-export function hasJournal(directory: string): boolean {
-  return readState(join(directory, journalName)).runId !== null;
+/** A membership was formed: there is something to go on with. */
+export function hasMembership(directory: string): boolean {
+  return readState(join(directory, journalName)).generation > 0;
 }

@@ -158,7 +158,8 @@ export class CoordinatorMachine {
       return this.#becomeFailed('LOCKSTEP_GENERATION_OVER', why);
     }
     const refusal =
-      refusalOf(hello, facts, this.#roster.firstHello()) ?? this.#blame.exclusions.refusalOf(hello.workerId);
+      refusalOf(hello, facts, this.#present.numerics ?? this.#roster.firstHello()) ??
+      this.#blame.exclusions.refusalOf(hello.workerId);
     if (refusal !== null) return this.#refuse(worker, refusal.code, refusal.message);
     const twin = this.#roster.called(hello.workerId);
     // Its old connection broke one way, or is about to be told so: the newer one counts.

@@ -4,6 +4,7 @@ import type { MessageOf } from '../proto/messages.ts';
 import { shardBoundaries } from '../src/numerics/tree.ts';
 import type { CoordinatorEffect } from './effects.ts';
 import type { Progress } from './progress.ts';
+import type { Numerics } from './run-identity.ts';
 import type { RunFacts, Worker } from './worker-record.ts';
 
 /** The members as they are told of each other: shards contiguous, as even as can be. */
@@ -29,19 +30,20 @@ export function lateToForm(members: readonly Worker[]): Worker[] {
   return found.length < members.length ? found : [];
 }
 
-/** A generation is made durable, told to people, and then to its members. */
+/** A generation is made durable, with `numerics` where it is the run's first, told to people, and then to its members. */
 export function formation(
   generation: number,
   members: readonly Worker[],
   { shards, endStep }: Pick<RunFacts, 'shards' | 'endStep'>,
   reason: string,
+  numerics: Numerics | null,
 ): CoordinatorEffect[] {
   const list = memberList(members, shards);
   const { backend, variant, fingerprint } = members[0]!.hello!;
   const summary = members.map(({ hello }) => ({ workerId: hello!.workerId, threads: hello!.threads }));
   const message = { type: 'membership', generation, members: list, endStep } as const;
   return [
-    { do: 'journal', generation, workerIds: list.map(({ workerId }) => workerId) },
+    { do: 'journal', generation, workerIds: list.map(({ workerId }) => workerId), numerics },
     { do: 'formed', generation, members: summary, backend, variant, fingerprint, reason, formingMs },
     ...members.map(
       ({ connection }, rank) => ({ do: 'send', connection, message: { ...message, rank } }) as const,

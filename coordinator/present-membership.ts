@@ -5,6 +5,7 @@ import type { Blame } from './blame.ts';
 import type { CoordinatorEffect, ToWorker } from './effects.ts';
 import { alignmentIfKnown, formation } from './membership.ts';
 import type { Progress } from './progress.ts';
+import { type Numerics, numericsOf } from './run-identity.ts';
 import { sendAlignment, sendTo } from './tell.ts';
 import type { RunFacts, Worker } from './worker-record.ts';
 
@@ -13,6 +14,7 @@ export class PresentMembership {
   readonly #progress: Progress;
   #generation: number;
   #members: readonly Worker[] = [];
+  #numerics: Numerics | null;
   /** The members were told where they go on. */
   #isAligned = true;
 
@@ -20,6 +22,7 @@ export class PresentMembership {
     this.#facts = facts;
     this.#progress = progress;
     this.#generation = facts.generation;
+    this.#numerics = facts.numerics;
   }
 
   get generation(): number {
@@ -29,6 +32,11 @@ export class PresentMembership {
   /** In rank order; nobody while the run pauses. */
   get members(): readonly Worker[] {
     return this.#members;
+  }
+
+  /** Of the run, from its first membership on: nobody with others is let in, whoever is here or not. */
+  get numerics(): Numerics | null {
+    return this.#numerics;
   }
 
   get isReady(): boolean {
@@ -55,7 +63,9 @@ export class PresentMembership {
       member.ready = false;
       member.finished = null;
     }
-    return formation(this.#generation, members, this.#facts, reason);
+    const first = this.#numerics === null ? numericsOf(members[0]!.hello!) : null;
+    this.#numerics ??= first;
+    return formation(this.#generation, members, this.#facts, reason, first);
   }
 
   /** The run pauses. */

@@ -1,6 +1,7 @@
 // The coordinator's run (I/O): finds the checkpoint to go on from, and gives a session to listen with or to join in
 // this process. How workers come to be is the caller's.
 
+import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { limits } from '../proto/limits.ts';
 import type { Listener } from '../proto/transport/server.ts';
@@ -14,7 +15,8 @@ import type { RunConfig } from '../src/config/schema.ts';
 import type { Dataset } from '../src/data/dataset.ts';
 import type { RunEvent, RunResult } from '../src/engine/events.ts';
 import { asLockstepError, LockstepError } from '../src/errors.ts';
-import { hasJournal, Journal } from './journal.ts';
+import { Journal } from './journal.ts';
+import { checkSameRun, identityOf } from './run-identity.ts';
 import { planRun, type RunPlan } from './run-plan.ts';
 import { CoordinatorSession } from './session.ts';
 
@@ -42,33 +44,44 @@ export type OpenedRun =
 export async function openRun(options: OpenRunOptions): Promise<OpenedRun> {
   const { workers, onEvent } = options;
   const plan = planRun(options);
-  const found = options.resume ? await checkpointToResume(options) : null;
-  const from = found?.checkpoint ?? null;
-  if (from !== null && from.step > plan.endStep) {
-    throw new LockstepError(
-      'LOCKSTEP_CHECKPOINT_MISMATCH',
-      `the checkpoint is at step ${from.step}, behind step ${plan.endStep}, where this run is to end`,
-    );
+  const { out, resume } = options;
+  if (resume && !existsSync(out)) throw nothingToResume(out);
+  // Nobody else writes checkpoints from here on.
+  const journal = Journal.open(out);
+  let isLed = false;
+  try {
+    const found = resume ? await checkpointToResume(options, journal) : null;
+    const from = found?.checkpoint ?? null;
+    const identity = identityOf(options);
+    checkSameRun(out, identity, journal, from);
+    if (from !== null && from.step > plan.endStep) {
+      throw new LockstepError(
+        'LOCKSTEP_CHECKPOINT_MISMATCH',
+        `the checkpoint is at step ${from.step}, behind step ${plan.endStep}, where this run is to end`,
+      );
+    }
+    // Workers that may come back have not been told of the end, unless the journal says so.
+    const nobodyWaits = options.membersComeBack !== true || journal.endedStep === from?.step;
+    if (found !== null && from?.step === plan.endStep && nobodyWaits) {
+      return { is: 'over', result: await resultOf(found, plan, onEvent) };
+    }
+    journal.begin(identity);
+    if (found !== null) journal.keepsIn(dirname(found.path));
+    const session = new CoordinatorSession({
+      plan,
+      workersWanted: Math.max(1, workers),
+      workersMin: options.workersMin ?? 1,
+      journal,
+      membersComeBack: options.membersComeBack ?? false,
+      from,
+      onEvent,
+    });
+    session.result.finally(() => journal.close()).catch(() => undefined);
+    isLed = true;
+    return { is: 'open', session };
+  } finally {
+    if (!isLed) journal.close();
   }
-  const journal = Journal.open(options.out);
-  // Workers that may come back have not been told of the end, unless the journal says so.
-  const nobodyWaits = options.membersComeBack !== true || journal.endedStep === from?.step;
-  if (found !== null && from?.step === plan.endStep && nobodyWaits) {
-    journal.close();
-    return { is: 'over', result: await resultOf(found, plan, onEvent) };
-  }
-  if (found !== null) journal.keepsIn(dirname(found.path));
-  const session = new CoordinatorSession({
-    plan,
-    workersWanted: Math.max(1, workers),
-    workersMin: options.workersMin ?? 1,
-    journal,
-    membersComeBack: options.membersComeBack ?? false,
-    from,
-    onEvent,
-  });
-  session.result.finally(() => journal.close()).catch(() => undefined);
-  return { is: 'open', session };
 }
 
 async function resultOf(
@@ -92,39 +105,19 @@ async function resultOf(
   };
 }
 
-/** What must be as it was, for the run to end with the bytes it would have had. */
-const fixedKeys = ['data', 'model', 'loss', 'optimizer', 'clipNorm', 'batch', 'shards', 'seed'] as const;
-
-async function checkpointToResume({
-  out,
-  config,
-  dataset,
-  onEvent,
-}: OpenRunOptions): Promise<FoundCheckpoint | null> {
+async function checkpointToResume(
+  { out, onEvent }: OpenRunOptions,
+  { isBegun }: Journal,
+): Promise<FoundCheckpoint | null> {
   const found = await newestCheckpoint(out);
-  if (found === null) {
-    if (hasJournal(out)) return null;
-    throw new LockstepError('LOCKSTEP_CHECKPOINT_NOT_FOUND', `${out}: there is no checkpoint to resume from`);
-  }
-  for (const line of found.skipped) onEvent({ event: 'notice', message: `skipped a checkpoint: ${line}` });
-  const before = found.checkpoint.config as Partial<Record<(typeof fixedKeys)[number], unknown>>;
-  const changed = fixedKeys.find((key) => JSON.stringify(before[key]) !== JSON.stringify(config[key]));
-  if (changed !== undefined) {
-    throw new LockstepError(
-      'LOCKSTEP_CHECKPOINT_MISMATCH',
-      `the checkpoint in ${out} was made with another "${changed}"; resume with the same config, or train into another --out`,
-    );
-  }
-  const { datasetSha256 } = found.checkpoint;
-  if (datasetSha256 !== dataset.sha256) {
-    const [then, now] = [datasetSha256, dataset.sha256].map((hash) => hash.slice(0, 12));
-    throw new LockstepError(
-      'LOCKSTEP_CHECKPOINT_MISMATCH',
-      `the checkpoint in ${out} was trained on a data set of SHA-256 ${then}, but this one has ${now}; ` +
-        'resume with the same data, or train into another --out',
-    );
-  }
+  if (found === null && !isBegun) throw nothingToResume(out);
+  for (const line of found?.skipped ?? [])
+    onEvent({ event: 'notice', message: `skipped a checkpoint: ${line}` });
   return found;
+}
+
+function nothingToResume(out: string): LockstepError {
+  return new LockstepError('LOCKSTEP_CHECKPOINT_NOT_FOUND', `${out}: there is no checkpoint to resume from`);
 }
 
 /** Lets workers in by socket. Throws LOCKSTEP_PORT_IN_USE or LOCKSTEP_INSECURE. */

@@ -73,6 +73,7 @@ export class CoordinatorSession {
       checkpointStep: from?.step ?? null,
       endStep: plan.endStep,
       fingerprint: from?.fingerprint ?? null,
+      numerics: journal.numerics,
       evaluateAfter: (step) => step > 0 && cadence.evaluateAfter(step),
       checkpointAfter: (step) => step > 0 && (step === plan.endStep || cadence.checkpointAfter(step)),
     });
@@ -211,7 +212,7 @@ export class CoordinatorSession {
         onEvent({ event: 'notice', message: `generation ${this.#generation}: ${effect.reason}` });
         return;
       case 'journal':
-        this.#options.journal.formed(effect.generation, effect.workerIds);
+        this.#options.journal.formed(effect.generation, effect.workerIds, effect.numerics);
         return;
       case 'quarantine':
         this.#options.journal.quarantine(effect.workerId, effect.what);

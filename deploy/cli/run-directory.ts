@@ -2,6 +2,7 @@
 
 import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
+import { hasMembership } from '../../coordinator/journal.ts';
 import { LockstepError } from '../../src/errors.ts';
 
 /** Runs that may be started at the same moment. */
@@ -16,7 +17,7 @@ export interface RunDirectory {
 /**
  * The directory for a run named `name`: `asked`, else a new one, `runsDirectory`/NAME or where there is such a run NAME-2
  * and so on. Making it is what claims it, so that runs started together never get the same one.
- * With `resume` the one to go on with: `asked`, else that with the highest number and a checkpoint.
+ * With `resume` the one to go on with: `asked`, else that with the highest number that has something to go on with.
  * Throws LOCKSTEP_USAGE where `asked` holds another run, LOCKSTEP_CHECKPOINT_NOT_FOUND where there is none to resume,
  * LOCKSTEP_FILE_SYSTEM where no directory can be made.
  */
@@ -30,8 +31,8 @@ export function runDirectory(
   const first = join(runsDirectory, name);
   const numbers = numbersOf(first);
   if (!resume) return claim(first, Math.max(0, ...numbers) + 1);
-  // Runs that failed before their first checkpoint have left a log behind, and nothing to go on with.
-  const newest = numbers.filter((number) => hasCheckpoints(numbered(first, number))).at(-1);
+  // Runs that failed before their first membership have left a log behind, and nothing to go on with.
+  const newest = numbers.filter((number) => canGoOn(numbered(first, number))).at(-1);
   if (newest === undefined) throw nothingToResume(first);
   return found(numbered(first, newest));
 }
@@ -107,6 +108,11 @@ function isEmpty(directory: string): boolean {
 /** It has a checkpoint, or a journal of a coordinator whose workers may hold the state. */
 function isBegun(directory: string): boolean {
   return hasCheckpoints(directory) || existsSync(join(directory, 'journal.ndjson'));
+}
+
+/** It has a checkpoint, or had members: they may hold a state that no checkpoint has. */
+function canGoOn(directory: string): boolean {
+  return hasCheckpoints(directory) || hasMembership(directory);
 }
 
 function hasCheckpoints(directory: string): boolean {

@@ -15,7 +15,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
-import { hasJournal, Journal } from '../../coordinator/journal.ts';
+import { hasMembership, Journal } from '../../coordinator/journal.ts';
+import { sampleIdentity, sampleNumerics } from './sample-run.mjs';
 import { type Injection, pointsOf, type Traced, traced, whyNoInjection } from './strace.ts';
 
 const program = fileURLToPath(new URL('keep-journal.mjs', import.meta.url));
@@ -30,7 +31,8 @@ afterAll(() => rmSync(root, { recursive: true }));
 /** A journal's newest generation and its run; it notes `next` before it is closed. */
 function reopened(next?: number): { readonly runId: string; readonly generation: number } {
   const journal = Journal.open(run);
-  if (next !== undefined) journal.formed(next, ['w']);
+  journal.begin(sampleIdentity);
+  if (next !== undefined) journal.formed(next, ['w'], null);
   journal.close();
   return { runId: journal.runId, generation: journal.generation };
 }
@@ -47,7 +49,7 @@ describe('lines', () => {
         .toString()
         .split('\n')
         .slice(0, -1);
-      expect(hasJournal(run)).toBe(lines.length > 0);
+      expect(hasMembership(run)).toBe(lines.length > 1);
       // A line is whole without its end as well.
       const cut = reopened(9);
       expect(cut.generation).toBe(Math.max(0, lines.length - 1));
@@ -67,6 +69,8 @@ describe('lines', () => {
     '{"generation":1e300}',
     '{"generation":9007199254740991,"workerIds":["a"]}',
     '{"runId":1}',
+    '{"config":{"batch":1},"datasetSha256":"d"}',
+    '{"numerics":{"fingerprint":"f"}}',
   ])('of nonsense say nothing: %j', (line) => {
     mkdirSync(run);
     writeFileSync(file, `${line}\n`);
@@ -78,22 +82,34 @@ describe('lines', () => {
 });
 
 describe('what a coordinator that comes after knows', () => {
-  it('the members of the newest generation, and who is kept out', () => {
+  it('which run it is, the members of the newest generation, and who is kept out', () => {
     const journal = Journal.open(run);
-    journal.formed(1, ['a', 'b']);
+    journal.begin(sampleIdentity);
+    journal.formed(1, ['a', 'b'], sampleNumerics);
     journal.quarantine('c', 'it sent what it must not');
-    journal.formed(2, ['b', 'd']);
+    journal.formed(2, ['b', 'd'], null);
     journal.ended(7);
     journal.close();
     const after = Journal.open(run);
     expect(after.endedStep).toBe(7);
-    after.formed(3, ['b', 'd']);
+    after.formed(3, ['b', 'd'], null);
     after.close();
     const third = Journal.open(run);
     third.close();
     expect(third.endedStep).toBe(null);
     expect(after.members).toEqual(['b', 'd']);
+    expect(after.identity).toEqual(sampleIdentity);
+    expect(after.numerics).toEqual(sampleNumerics);
     expect(after.quarantined).toEqual(new Map([['c', 'it sent what it must not']]));
+  });
+
+  it('of one that was opened alone: nothing, for it goes again', () => {
+    Journal.open(run).close();
+    expect(existsSync(file)).toBe(false);
+    mkdirSync(run, { recursive: true });
+    writeFileSync(file, '{"nonsense":1}\n');
+    Journal.open(run).close();
+    expect(existsSync(file)).toBe(true);
   });
 
   it('of a journal without these lines: that there is nobody', () => {
@@ -102,10 +118,12 @@ describe('what a coordinator that comes after knows', () => {
       file,
       '{"runId":"r"}\n{"generation":3,"workerIds":[7]}\n{"generation":2,"workerIds":["a"]}\n',
     );
-    const { runId, generation, members, quarantined } = Journal.open(run);
-    expect({ runId, generation, members, quarantined }).toEqual({
+    const { runId, generation, members, quarantined, identity, numerics } = Journal.open(run);
+    expect({ runId, generation, members, quarantined, identity, numerics }).toEqual({
       runId: 'r',
       generation: 3,
+      identity: null,
+      numerics: null,
       members: [],
       quarantined: new Map(),
     });
@@ -135,10 +153,11 @@ describe('what is taken away while it is kept', () => {
     const journal = Journal.open(run);
     mkdirSync(folder);
     journal.keepsIn(folder);
-    journal.formed(1, ['a']);
+    journal.begin(sampleIdentity);
+    journal.formed(1, ['a'], null);
     takeAway();
     const says = `${run}: was deleted, moved or replaced while the run went on (${what})`;
-    expect(() => journal.formed(2, ['a'])).toThrow(says);
+    expect(() => journal.formed(2, ['a'], null)).toThrow(says);
     expect(() => journal.check()).toThrow(says);
     journal.close();
     expect(existsSync(join(run, 'coordinator.lock'))).toBe(which === 'lock, by another');

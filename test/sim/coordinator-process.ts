@@ -56,6 +56,7 @@ export class CoordinatorProcess {
       checkpointStep: newest,
       endStep: task.steps,
       fingerprint: newest === null ? null : simulation.fingerprint,
+      numerics: disk.numerics,
       evaluateAfter: (step) => simulation.evaluateAfter(step),
       checkpointAfter: (step) => simulation.checkpointAfter(step),
     });

@@ -2,6 +2,7 @@
 // data and its sidecar, in the order in which src/checkpoint/store.ts writes them. Faults are drawn by the coordinator.
 
 import type { CoordinatorEffect } from '../../coordinator/effects.ts';
+import type { Numerics } from '../../coordinator/run-identity.ts';
 import { stepsThatStay } from '../../src/checkpoint/retention.ts';
 import { hashOf } from './arithmetic.ts';
 import type { Random } from './clock.ts';
@@ -18,9 +19,10 @@ interface Sidecar {
 export type DiskFault = 'journal' | 'checkpoint';
 
 export class Disk {
-  /** What the whole lines of the journal say: the newest generation, who was in it, who is kept out. */
+  /** What the whole lines of the journal say: the newest generation, who was in it, with which kernels; who is kept out. */
   generation = 0;
   members: readonly string[] = [];
+  numerics: Numerics | null = null;
   readonly quarantined = new Map<string, string>();
   /** How long one access takes, in milliseconds. */
   slownessMs = 1;
@@ -45,6 +47,7 @@ export class Disk {
     else {
       this.generation = line.generation;
       this.members = line.workerIds;
+      this.numerics ??= line.numerics;
     }
   }
 

@@ -1,10 +1,11 @@
 // Going on from a checkpoint: only with the config and the data set that it was made with.
 
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Journal } from '../../../coordinator/journal.ts';
+import { identityOf } from '../../../coordinator/run-identity.ts';
 import { openRun } from '../../../coordinator/serve.ts';
 import { writeCheckpoint } from '../../../src/checkpoint/store.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
@@ -91,7 +92,8 @@ describe('a run at its end', () => {
   it('waits for workers that may not know of its end', async () => {
     await writeAt(4);
     const journal = Journal.open(out);
-    journal.formed(1, ['a']);
+    journal.begin(identityOf({ config, dataset }));
+    journal.formed(1, ['a'], null);
     journal.close();
     const run = await open({ membersComeBack: true });
     if (run.is !== 'open') throw new Error('it is over');
@@ -128,4 +130,86 @@ it('refuses a step behind the end of the run', async () => {
     code: 'LOCKSTEP_CHECKPOINT_MISMATCH',
     message: 'the checkpoint is at step 5, behind step 4, where this run is to end',
   });
+});
+
+describe('a run without a checkpoint', () => {
+  const numerics = { fingerprint: 'f'.repeat(64), kernelHashes: {}, backend: 'native', variant: 'avx2' };
+  const begun = (identity = identityOf({ config, dataset })): void => {
+    const journal = Journal.open(out);
+    journal.begin(identity);
+    journal.formed(1, ['a'], numerics);
+    journal.close();
+  };
+  const changed: readonly (readonly [string, Partial<RunConfig>])[] = [
+    ['optimizer', { optimizer: { ...config.optimizer, learningRate: 0.01 } as RunConfig['optimizer'] }],
+    ['metrics', { metrics: [] }],
+    ['clipNorm', { clipNorm: 1 }],
+  ];
+
+  it.each(changed)('is not gone on with under another %s; then it is, under its own', async (key, more) => {
+    begun(identityOf({ config: { ...config, ...more }, dataset }));
+    const before = readFileSync(join(out, 'journal.ndjson'), 'utf8');
+    await expect(resume()).rejects.toMatchObject({
+      code: 'LOCKSTEP_CHECKPOINT_MISMATCH',
+      message: `the run in ${out} was begun with another "${key}"; resume with the same config, or train into another --out`,
+    });
+    expect(readFileSync(join(out, 'journal.ndjson'), 'utf8')).toBe(before);
+    const own = { ...{ config: { ...config, ...more }, dataset, out, resume: true, workers: 0 } };
+    const opened = await openRun({ ...own, stopAfterStep: undefined, onEvent: () => {} });
+    expect(opened.is).toBe('open');
+  });
+
+  it('is not gone on with on another data set', async () => {
+    begun({ ...identityOf({ config, dataset }), datasetSha256: 'd'.repeat(64) });
+    await expect(resume()).rejects.toMatchObject({
+      code: 'LOCKSTEP_CHECKPOINT_MISMATCH',
+      message: expect.stringContaining('was begun on a data set of SHA-256 dddddddddddd, but this one has'),
+    });
+  });
+
+  it('may last longer, and keep other checkpoints', async () => {
+    begun(identityOf({ config: { ...config, epochs: 1, checkpoint: { keep: 1 } }, dataset }));
+    await expect(resume()).resolves.toMatchObject({ is: 'open' });
+  });
+
+  it('is not gone on with where its journal does not say what it is, and nothing else does', async () => {
+    writeFileSync(join(out, 'journal.ndjson'), '{"runId":"r"}\n{"generation":3,"workerIds":["a"]}\n');
+    await expect(resume()).rejects.toMatchObject({
+      code: 'LOCKSTEP_CHECKPOINT_MISMATCH',
+      message: expect.stringMatching(/journal.ndjson does not say with which config, data and kernels/),
+    });
+    await writeAt(3);
+    await expect(resume()).resolves.toMatchObject({ is: 'open' });
+  });
+
+  it('and without a membership leaves nothing to compare: it begins', async () => {
+    writeFileSync(join(out, 'journal.ndjson'), '{"runId":"r"}\n');
+    await expect(resume()).resolves.toMatchObject({ is: 'open' });
+  });
+});
+
+it('refuses a checkpoint of other kernels than those of its journal', async () => {
+  await writeAt(3);
+  const journal = Journal.open(out);
+  journal.begin(identityOf({ config, dataset }));
+  const fingerprint = 'e'.repeat(64);
+  journal.formed(1, ['a'], { fingerprint, kernelHashes: {}, backend: 'native', variant: 'avx2' });
+  journal.close();
+  await expect(resume()).rejects.toMatchObject({
+    code: 'LOCKSTEP_CHECKPOINT_MISMATCH',
+    message: expect.stringContaining(
+      'has the numerics fingerprint ffffffffffff, but its journal eeeeeeeeeeee',
+    ),
+  });
+});
+
+it('reads checkpoints when nobody else can write them any more: under the lock', async () => {
+  writeFileSync(await writeAt(3), 'damaged');
+  writeFileSync(join(out, 'coordinator.lock'), `${process.ppid}\n`);
+  await expect(resume()).rejects.toMatchObject({ code: 'LOCKSTEP_RUN_IN_USE' });
+});
+
+it('leaves nothing where there is nothing to resume', async () => {
+  await expect(resume()).rejects.toMatchObject({ code: 'LOCKSTEP_CHECKPOINT_NOT_FOUND' });
+  expect(readdirSync(out)).toEqual([]);
 });

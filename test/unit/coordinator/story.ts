@@ -20,6 +20,7 @@ export const facts: RunFacts = {
   checkpointStep: null,
   endStep: 10,
   fingerprint: null,
+  numerics: null,
   evaluateAfter: (step) => step === 5 || step === 10,
   checkpointAfter: (step) => step === 10,
 };

@@ -44,6 +44,13 @@ describe('runDirectory without --out', () => {
     expect(runDirectory('a', undefined, true, root)).toBe(join(root, 'a-2'));
   });
 
+  it('resumes the newest that has members, though no checkpoint; not one that nobody came to', () => {
+    take('a');
+    writeFileSync(join(fail('a-2'), 'journal.ndjson'), '{"runId":"r"}\n{"generation":1,"workerIds":["w"]}\n');
+    writeFileSync(join(fail('a-3'), 'journal.ndjson'), '{"runId":"s"}\n');
+    expect(runDirectory('a', undefined, true, root)).toBe(join(root, 'a-2'));
+  });
+
   it('resumes the newest', () => {
     take('a');
     expect(runDirectory('a', undefined, true, root)).toBe(join(root, 'a'));

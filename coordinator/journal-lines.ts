@@ -1,0 +1,81 @@
+// What the lines of a journal say. A line that a crash cut short, or that is none of ours, says nothing. Pure; the file is
+// journal.ts.
+
+import { limits } from '../proto/limits.ts';
+import { fixedKeys } from '../src/config/fixed-part.ts';
+import type { Journalled, Numerics, RunIdentity } from './run-identity.ts';
+
+export interface JournalState extends Journalled {
+  /** Null where no line says it. */
+  readonly runId: string | null;
+  /** Of the newest generation, in rank order. */
+  readonly members: readonly string[];
+  readonly quarantined: ReadonlyMap<string, string>;
+  /** Where the run ended, if nothing was formed since. */
+  readonly endedStep: number | null;
+}
+
+/** A line of ours is one of four: the run's id and what it is, a generation (the first one with numerics), who is kept out, where it ended. */
+interface Line {
+  readonly runId?: unknown;
+  readonly config?: unknown;
+  readonly datasetSha256?: unknown;
+  readonly generation?: unknown;
+  readonly workerIds?: unknown;
+  readonly numerics?: unknown;
+  readonly quarantined?: unknown;
+  readonly what?: unknown;
+  readonly ended?: unknown;
+}
+
+/** No run comes near it; the ones after it still fit into a message. */
+const generationMax = 2 ** 31;
+
+export function stateOfLines(text: string): JournalState {
+  let runId: string | null = null;
+  let identity: RunIdentity | null = null;
+  let numerics: Numerics | null = null;
+  let generation = 0;
+  let members: readonly string[] = [];
+  let endedStep: number | null = null;
+  const quarantined = new Map<string, string>();
+  for (const line of text.split('\n').map(parseLine)) {
+    if (typeof line.runId === 'string' && line.runId.length <= limits.nameCharsMax) runId ??= line.runId;
+    identity ??= identityIn(line);
+    const told = Number.isSafeInteger(line.generation) ? (line.generation as number) : 0;
+    if (told > generation && told <= generationMax) {
+      generation = told;
+      members = isTexts(line.workerIds) ? line.workerIds : [];
+      numerics ??= numericsIn(line.numerics);
+      endedStep = null;
+    }
+    if (Number.isSafeInteger(line.ended)) endedStep = line.ended as number;
+    if (typeof line.quarantined === 'string') quarantined.set(line.quarantined, String(line.what));
+  }
+  return { runId, identity, numerics, generation, members, quarantined, endedStep };
+}
+
+function identityIn({ config, datasetSha256 }: Line): RunIdentity | null {
+  const isWhole = fixedKeys.every((key) => key === 'clipNorm' || Object.hasOwn(Object(config), key));
+  return isWhole && typeof datasetSha256 === 'string'
+    ? { config: config as RunIdentity['config'], datasetSha256 }
+    : null;
+}
+
+function numericsIn(value: unknown): Numerics | null {
+  const { fingerprint, kernelHashes, backend, variant } = Object(value) as Partial<Numerics>;
+  const isWhole = isTexts([fingerprint, backend, variant]) && isTexts(Object.values(Object(kernelHashes)));
+  return isWhole ? (value as Numerics) : null;
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every((each) => typeof each === 'string');
+}
+
+function parseLine(line: string): Line {
+  try {
+    return Object(JSON.parse(line));
+  } catch {
+    return {};
+  }
+}
