@@ -53,12 +53,3 @@ function fingerprintMismatch(hello: Hello, facts: AdmissionFacts, first: Numeric
     different.slice(0, 3).join(', ') + (different.length > 3 ? ` and ${different.length - 3} more` : '');
   return `numerics fingerprint of ${mine} differs from the run's ${first.backend} ${first.variant} in ${named || 'the list of kernels'}; give all workers the same --backend`;
 }
-
-/** A worker comes with a newer generation than the journal has. */
-export function knowsTooLittle(told: number, known: number): string {
-  return (
-    `a worker comes with generation ${told}, but the journal of this run knows only generation ${known}: either another ` +
-    'coordinator has taken the run over (then leave it to that one), or journal.ndjson was deleted or damaged (then end ' +
-    'the workers that are left, start them anew, and --resume goes on from the newest checkpoint)'
-  );
-}

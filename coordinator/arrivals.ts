@@ -81,8 +81,8 @@ export class Arrivals {
   }
 
   /** The member of this rank, before the run was taken up again, does not come back. */
-  neverBack(rank: number): Decision {
-    this.#gathering.gone(rank);
+  neverBack(by: Worker, rank: number): Decision {
+    this.#gathering.gone(by, rank);
     const reason = this.#gathering.reason(this.#roster.present());
     return reason === null ? nothing : { form: reason };
   }

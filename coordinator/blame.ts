@@ -8,15 +8,17 @@ import { Suspicions } from './suspicion.ts';
 export type Doubt =
   /** The step is computed again, and what members send each other in it is looked at. */
   | 'verify'
-  /** That was done, and nobody sent anything wrong: it is the model. */
-  | 'notFinite';
+  /** That was done, nobody sent anything wrong, and another doubts it as well: it is the model. */
+  | 'notFinite'
+  /** That was done, and the same worker doubts it again: it may be that one. */
+  | 'doubter';
 
 export class Blame {
   readonly suspicions = new Suspicions();
   readonly exclusions: Exclusions;
   /** Step of the newest claim that the model has gone bad, and who made it. */
   #claim: { readonly step: number; readonly workerId: string } | null = null;
-  #doubted: number | null = null;
+  #doubted: { readonly step: number; readonly workerId: string } | null = null;
   /** The generation and the step of it that are looked at. */
   #verifying: { readonly step: number; readonly generation: number } | null = null;
 
@@ -40,11 +42,13 @@ export class Blame {
     return before !== null && before.step === step && before.workerId !== workerId;
   }
 
-  /** A member of `generation` cannot say whose fault it is that this step's result is not finite. */
-  doubts(step: number, generation: number): Doubt {
-    if (this.#verifying?.generation === generation && this.#verifying.step === step) return 'notFinite';
-    this.#doubted = step;
-    return 'verify';
+  /** This member of `generation` cannot say whose fault it is that this step's result is not finite. */
+  doubts(step: number, generation: number, workerId: string): Doubt {
+    const isLookedAt = this.#verifying?.generation === generation && this.#verifying.step === step;
+    const another = this.#doubted !== null && this.#doubted.workerId !== workerId;
+    if (isLookedAt && another) return 'notFinite';
+    this.#doubted = { step, workerId };
+    return isLookedAt ? 'doubter' : 'verify';
   }
 
   /**
@@ -52,7 +56,8 @@ export class Blame {
    * the others may have committed it itself.
    */
   verifies(step: number, generation: number): boolean {
-    if (this.#doubted === null || step < this.#doubted || step > this.#doubted + 1) return false;
+    const doubted = this.#doubted?.step ?? Number.POSITIVE_INFINITY;
+    if (step < doubted || step > doubted + 1) return false;
     this.#verifying = { step, generation };
     return true;
   }

@@ -15,6 +15,11 @@ export function pardonLater(workerId: string): CoordinatorEffect {
   return { do: 'setTimer', timer: { kind: 'pardon', workerId }, ms: pardonMs };
 }
 
+/** After what Exclusions.exclude said. */
+export function letInLater(workerId: string, ms: number): CoordinatorEffect {
+  return { do: 'setTimer', timer: { kind: 'exclusion', workerId }, ms };
+}
+
 export class Exclusions {
   readonly #unreachable = new Set<string>();
   /** How often each was suspected by a verdict, of late. */
@@ -27,13 +32,13 @@ export class Exclusions {
   }
 
   /**
-   * For as many milliseconds as it returns. Null: it stays, for the first broken connection may be
-   * nobody's fault.
+   * For as many milliseconds as it returns. Null: it stays, for it happened once and may be nobody's fault (`pardonable`: a
+   * connection that broke, a doubt).
    */
-  exclude(workerId: string, broken: boolean): number | null {
+  exclude(workerId: string, pardonable: boolean): number | null {
     const times = this.#times.get(workerId) ?? 0;
     this.#times.set(workerId, times + 1);
-    if (broken && times === 0) return null;
+    if (pardonable && times === 0) return null;
     this.#unreachable.add(workerId);
     return Math.min(exclusionMs.most, exclusionMs.first * 2 ** times);
   }

@@ -7,18 +7,22 @@ import type { RunFacts, Worker } from './worker-record.ts';
 /** How long a run that is taken up again waits for the members it had, from the first that is back, in milliseconds. */
 const gatherAgainMs = 1_000;
 
+type GatheringFacts = Pick<RunFacts, 'generation' | 'workersWanted' | 'membersBefore'>;
+
 export class Gathering {
-  readonly #facts: Pick<RunFacts, 'workersWanted' | 'membersBefore'>;
+  readonly #facts: GatheringFacts;
   /** Members of the newest generation that do not come back: those that did have seen their connections end. */
   readonly #gone = new Set<string>();
 
-  constructor(facts: Pick<RunFacts, 'workersWanted' | 'membersBefore'>) {
+  constructor(facts: GatheringFacts) {
     this.#facts = facts;
   }
 
   /** The member of this rank in the newest generation is gone, says another that was in it. */
-  gone(rank: number): void {
-    const workerId = this.#facts.membersBefore[rank];
+  gone(by: Worker, rank: number): void {
+    const { generation, membersBefore } = this.#facts;
+    if (by.memberOf !== generation || !membersBefore.includes(by.hello!.workerId)) return;
+    const workerId = membersBefore[rank];
     if (workerId !== undefined) this.#gone.add(workerId);
   }
 

@@ -3,7 +3,7 @@
 // step in flight, whoever is behind heals from one who is not, and the step is computed again. Bulk data is the shell's.
 
 import type { ErrorCode } from '../src/errors.ts';
-import { knowsTooLittle, refusalOf } from './admission.ts';
+import { refusalOf } from './admission.ts';
 import { Arrivals, type Decision } from './arrivals.ts';
 import { Blame } from './blame.ts';
 import { departureOf, mustHandOver } from './departure.ts';
@@ -13,6 +13,7 @@ import { Progress } from './progress.ts';
 import { endingOf } from './results.ts';
 import { Roster } from './roster.ts';
 import { suspicionMs } from './suspicion.ts';
+import { Takeover, takenOverText } from './takeover.ts';
 import { cannotReach, pausedText, sendFailure, sendRefusal } from './tell.ts';
 import {
   type Verdict,
@@ -34,6 +35,7 @@ export class CoordinatorMachine {
   readonly #present: PresentMembership;
   readonly #blame: Blame;
   readonly #arrivals: Arrivals;
+  readonly #takeover: Takeover;
 
   constructor(facts: RunFacts) {
     this.#facts = facts;
@@ -41,6 +43,7 @@ export class CoordinatorMachine {
     this.#present = new PresentMembership(facts, this.#progress);
     this.#blame = new Blame(facts.quarantined);
     this.#arrivals = new Arrivals(facts, this.#roster, this.#present);
+    this.#takeover = new Takeover(facts);
   }
 
   get phase(): Phase {
@@ -99,8 +102,7 @@ export class CoordinatorMachine {
       case 'hello':
         return this.#hello(worker, message);
       case 'dataRequest':
-        if (worker.dataRequested)
-          return this.#refuse(worker, 'LOCKSTEP_PROTOCOL', 'the data set was asked for twice');
+        if (worker.dataRequested) return this.#misconduct([worker], 'it asked for the data set twice');
         worker.dataRequested = true;
         return [{ do: 'sendData', connection: worker.connection }];
       case 'leave':
@@ -152,21 +154,28 @@ export class CoordinatorMachine {
 
   #hello(worker: Worker, hello: Hello): CoordinatorEffect[] {
     const facts = this.#facts;
-    if (worker.hello !== null) return this.#refuse(worker, 'LOCKSTEP_PROTOCOL', 'hello was said twice');
-    if (hello.generation > this.#generation) {
-      const why = knowsTooLittle(hello.generation, this.#generation);
-      return this.#becomeFailed('LOCKSTEP_GENERATION_OVER', why);
-    }
+    if (worker.hello !== null) return this.#misconduct([worker], 'it said hello twice');
     const refusal =
       refusalOf(hello, facts, this.#present.numerics ?? this.#roster.firstHello()) ??
       this.#blame.exclusions.refusalOf(hello.workerId);
     if (refusal !== null) return this.#refuse(worker, refusal.code, refusal.message);
+    if (hello.generation > this.#generation) return this.#knowsMore(worker, hello);
     const twin = this.#roster.called(hello.workerId);
     // Its old connection broke one way, or is about to be told so: the newer one counts.
     const dropped = twin === undefined ? [] : this.#leftOut([twin], 'it came anew');
     worker.hello = hello;
     worker.memberOf = hello.generation;
     return [...dropped, { do: 'welcome', connection: worker.connection, workerId: hello.workerId }];
+  }
+
+  /** Nobody but this coordinator makes generations: it ends when that is no longer so, and one word does not show it. */
+  #knowsMore(worker: Worker, { workerId, generation }: Hello): CoordinatorEffect[] {
+    const known = this.#generation;
+    if (this.#takeover.isShown(workerId, { known, isDenied: this.#members.length > 0 })) {
+      return this.#becomeFailed('LOCKSTEP_GENERATION_OVER', takenOverText(generation, known));
+    }
+    const message = `it comes with generation ${generation}, but the newest is ${known}`;
+    return this.#refuse(worker, 'LOCKSTEP_CONNECT_FAILED', message);
   }
 
   /** The worker has the data set: generation 0 is the time before any membership. */
@@ -195,7 +204,9 @@ export class CoordinatorMachine {
     this.#phase = 'paused';
     this.#present.dissolve();
     if (this.#stopRequested) {
-      const message = `stopped while the run paused (${reason}); the newest checkpoint stays`;
+      const stays =
+        this.#progress.checkpointStep === null ? 'there is no checkpoint' : 'the newest checkpoint stays';
+      const message = `stopped while the run paused (${reason}); ${stays}`;
       return this.#becomeFailed('LOCKSTEP_STOPPED', message);
     }
     const missing = Math.max(1, this.#facts.workersMin) - present;
@@ -313,7 +324,7 @@ export class CoordinatorMachine {
   #suspect(by: Worker, suspicion: FromWorker & { type: 'suspect' }): CoordinatorEffect[] {
     const { generation, rank, why, broken } = suspicion;
     if (this.#phase === 'gathering' && generation === this.#generation) {
-      return this.#decided(this.#arrivals.neverBack(rank));
+      return this.#decided(this.#arrivals.neverBack(by, rank));
     }
     const suspected = this.#members[rank];
     if (!this.#isMember(by, generation) || suspected === undefined || suspected === by) return [];

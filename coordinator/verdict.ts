@@ -4,7 +4,7 @@
 import type { ErrorCode } from '../src/errors.ts';
 import type { Blame } from './blame.ts';
 import type { CoordinatorEffect, FromWorker } from './effects.ts';
-import { pardonLater } from './exclusions.ts';
+import { letInLater, pardonLater } from './exclusions.ts';
 import { lateToForm } from './membership.ts';
 import { knownCode } from './tell.ts';
 import type { Worker } from './worker-record.ts';
@@ -51,8 +51,7 @@ export function verdictOnSuspicions(members: readonly Worker[], blame: Blame): V
     return { is: 'again', why: `all connect anew: ${suspicion.why}`, effects: [pardonLater(workerId)] };
   }
   const why = `the others cannot go on with it: ${suspicion.why}`;
-  const letIn = { do: 'setTimer', timer: { kind: 'exclusion', workerId }, ms } as const;
-  return { is: 'leftOut', workers: [worker], why, effects: [letIn] };
+  return { is: 'leftOut', workers: [worker], why, effects: [letInLater(workerId, ms)] };
 }
 
 /** What came from others cannot be right. Where it is not known from whom, the step is computed again and looked at. */
@@ -69,12 +68,28 @@ export function verdictOnAccusation(
     const got = `worker ${by.hello!.workerId} got from it ${what}`.slice(0, 1_000);
     return { is: 'keptOut', workers: accused, what: got };
   }
-  if (blame.doubts(step, generation) === 'notFinite') {
+  return verdictOnDoubt(by, { step, what, generation }, blame);
+}
+
+/** It costs everybody a membership: who doubts one thing twice, or time and again, goes on without the others for a while. */
+function verdictOnDoubt(
+  by: Worker,
+  { step, what, generation }: Pick<Extract<FromWorker, { type: 'accuse' }>, 'step' | 'what' | 'generation'>,
+  blame: Blame,
+): Verdict {
+  const { workerId } = by.hello!;
+  const doubt = blame.doubts(step, generation, workerId);
+  if (doubt === 'notFinite') {
     const message = `step ${step} is not finite: ${what}`;
     return { is: 'over', code: 'LOCKSTEP_NOT_FINITE', message, at: { step } };
   }
-  const why = `step ${step} is computed again, and what the workers send each other is looked at: ${what}`;
-  return { is: 'again', why, effects: [] };
+  const ms = blame.exclusions.exclude(workerId, doubt === 'verify');
+  if (ms === null) {
+    const why = `step ${step} is computed again, and what the workers send each other is looked at: ${what}`;
+    return { is: 'again', why, effects: [pardonLater(workerId)] };
+  }
+  const why = `it alone says that step ${step} is not finite`;
+  return { is: 'leftOut', workers: [by], why, effects: [letInLater(workerId, ms)] };
 }
 
 /** What a worker cannot do ends the run where it is the model's or the last worker's trouble; else it is left out.

@@ -21,20 +21,28 @@ it('does not believe two who speak of different steps', () => {
 
 it('has a doubted step looked at, and the one after it, and no other', () => {
   expect(blame.verifies(7, 2)).toBe(false);
-  expect(blame.doubts(7, 2)).toBe('verify');
+  expect(blame.doubts(7, 2, 'a')).toBe('verify');
   expect([6, 7, 8, 9].map((step) => blame.verifies(step, 3))).toEqual([false, true, true, false]);
 });
 
 it('takes it for the model where a step was looked at and nobody sent anything wrong', () => {
-  blame.doubts(7, 2);
+  blame.doubts(7, 2, 'a');
   blame.verifies(7, 3);
-  expect(blame.doubts(7, 3)).toBe('notFinite');
+  expect(blame.doubts(7, 3, 'b')).toBe('notFinite');
+});
+
+it('does not take it for the model where the same worker doubts it again', () => {
+  blame.doubts(7, 2, 'a');
+  blame.verifies(8, 3);
+  expect(blame.doubts(8, 3, 'a')).toBe('doubter');
+  blame.verifies(8, 4);
+  expect(blame.doubts(8, 4, 'b')).toBe('notFinite');
 });
 
 it('has the step looked at again in a generation that could not', () => {
-  blame.doubts(7, 2);
+  blame.doubts(7, 2, 'a');
   blame.verifies(6, 3);
-  expect(blame.doubts(7, 3)).toBe('verify');
+  expect(blame.doubts(7, 3, 'b')).toBe('verify');
 });
 
 it('keeps a worker out twice as long each time, up to a limit', () => {

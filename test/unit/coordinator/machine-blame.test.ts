@@ -54,6 +54,25 @@ describe('an accusation', () => {
     });
   });
 
+  it('of nobody, by the same worker again, costs that one its place: it does not end the run', () => {
+    story.say(3, accuse([]));
+    story.align(2, 4, [1, 2, 3]);
+    expect(inShort(story.say(3, { ...accuse([], 2), step: 5 }))).toEqual([
+      'setTimer',
+      'close',
+      'journal',
+      'formed',
+      'membership to 1',
+      'membership to 2',
+    ]);
+  });
+
+  it('of nobody, time and again, is not heard for long', () => {
+    story.say(3, accuse([]));
+    story.align(2, 8, [1, 2, 3]);
+    expect(inShort(story.say(3, { ...accuse([], 2), step: 20 }))).toContain('close');
+  });
+
   it('is not looked into for other steps', () => {
     story.say(1, accuse([]));
     expect(alignOf(story.align(2, 5, [1, 2, 3]))).toMatchObject({ step: 5, verify: false });

@@ -253,16 +253,6 @@ describe('changes', () => {
     ]);
   });
 
-  it('end a coordinator that another has followed', () => {
-    expect(join(3, hello('w3', { runId: 'run', generation: 9 })).at(-1)).toMatchObject({
-      do: 'fail',
-      code: 'LOCKSTEP_GENERATION_OVER',
-      message: expect.stringMatching(
-        /generation 9, but .* only generation 1: either another coordinator .* or journal\.ndjson was deleted/,
-      ),
-    });
-  });
-
   it('tell a step once, though it is computed again', () => {
     const report = (generation: number): MessageOf<'report'> => ({
       type: 'report',

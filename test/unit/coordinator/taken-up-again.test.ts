@@ -64,6 +64,14 @@ describe('a run that is taken up again', () => {
     expect(sent(back(2))).toContain('membership to 1');
   });
 
+  it('hears of those that are gone from who was with them, and from nobody else', () => {
+    back(1);
+    join(4);
+    join(5, hello('w5', { runId: 'run', generation: 7 }));
+    for (const by of [4, 5]) for (const rank of [1, 2]) expect(gone(by, rank)).toEqual([]);
+    expect(story.machine.phase).toBe('gathering');
+  });
+
   it('goes on when the last that is left says who is gone', () => {
     back(1);
     gone(1, 1);

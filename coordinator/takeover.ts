@@ -1,0 +1,36 @@
+// Whether another coordinator has taken the run over, or the journal lost what was in it: workers of the run then come with
+// a newer generation than this one knows. One worker may say so though it is not so; what shows it is said here. Pure.
+
+import type { RunFacts } from './worker-record.ts';
+
+export class Takeover {
+  readonly #facts: Pick<RunFacts, 'generation' | 'membersBefore'>;
+  readonly #saidBy = new Set<string>();
+
+  constructor(facts: Pick<RunFacts, 'generation' | 'membersBefore'>) {
+    this.#facts = facts;
+  }
+
+  /**
+   * This worker comes with a newer generation than `known`. Two must say so, or the only one there was before the run was
+   * taken up again. `isDenied`: the members of that generation are here, so the newest word is theirs.
+   */
+  isShown(
+    workerId: string,
+    { known, isDenied }: { readonly known: number; readonly isDenied: boolean },
+  ): boolean {
+    if (isDenied) return false;
+    this.#saidBy.add(workerId);
+    const { generation, membersBefore } = this.#facts;
+    const wasAlone = known === generation && membersBefore.length === 1;
+    return this.#saidBy.size >= (wasAlone ? 1 : 2);
+  }
+}
+
+export function takenOverText(told: number, known: number): string {
+  return (
+    `workers come with generation ${told}, but the journal of this run knows only generation ${known}: either another ` +
+    'coordinator has taken the run over (then leave it to that one), or journal.ndjson was damaged (then end ' +
+    'the workers that are left, start them anew, and --resume goes on from the newest checkpoint)'
+  );
+}
