@@ -71,9 +71,12 @@ export class CheckpointKeeper {
     return this.#writing;
   }
 
-  /** Pieces of another generation will not come. */
-  forget(): void {
+  /** Pieces of another generation will not come, nor what is missing of an evaluation; the promise is that of a write. */
+  forget(): Promise<void> {
+    const held = this.#held;
     this.#incoming = null;
+    this.#held = null;
+    return held === null ? Promise.resolve() : this.#enqueue(held);
   }
 
   /** The state after `step`, which is on disk, as flat vectors. Throws LOCKSTEP_CHECKPOINT_MISMATCH. */

@@ -59,10 +59,10 @@ export class Progress {
   /** What is due after `step` and was not done. */
   owedAfter(step: number): { readonly evaluate: boolean; readonly snapshot: boolean } {
     const { evaluateAfter, checkpointAfter } = this.#facts;
-    return {
-      evaluate: evaluateAfter(step) && this.#evaluated < step,
-      snapshot: checkpointAfter(step) && (this.#checkpointStep ?? 0) < step,
-    };
+    const evaluate = evaluateAfter(step) && this.#evaluated < step;
+    // A checkpoint that went without its evaluation is written again, with it.
+    const snapshot = checkpointAfter(step) && ((this.#checkpointStep ?? 0) < step || evaluate);
+    return { evaluate, snapshot };
   }
 
   /** What a member of this rank says of a step. */

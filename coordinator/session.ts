@@ -289,7 +289,7 @@ export class CoordinatorSession {
     this.#keeper.fingerprint = effect.fingerprint;
     this.#generation = effect.generation;
     this.#world = effect.members.length;
-    this.#keeper.forget();
+    this.#background(this.#keeper.forget());
     this.#setTimer({ kind: 'forming', generation: effect.generation }, effect.formingMs);
     if (!this.#started)
       onEvent({

@@ -66,6 +66,9 @@ export class WorkerSession {
   /** For the life of the worker. */
   readonly #threads: LaneThreads;
   #link: Link<'worker'>;
+  /** This process was asked to end. */
+  #leaves = false;
+  #awayTimer: NodeJS.Timeout | undefined;
   #prepared: Prepared | null = null;
   #warm: Promise<void> | null = null;
   #member: Member | null = null;
@@ -90,6 +93,7 @@ export class WorkerSession {
       return await this.#outcome.promise;
     } finally {
       this.#ending.abort();
+      clearTimeout(this.#awayTimer);
       this.#link.close();
       await this.#member?.end().catch(() => undefined);
       await this.#forming.catch(() => undefined);
@@ -99,23 +103,29 @@ export class WorkerSession {
 
   /** This process was asked to end. A coordinator that is away is waited for: it may have to take the newest state over. */
   stop(): void {
+    this.#leaves = true;
     this.#handle({ is: 'stop' });
+    if (!this.#machine.isLinked) this.#waitWhileAway();
+  }
+
+  #waitWhileAway(): void {
     const message = 'left without handing over: the coordinator is away';
-    setInterval(() => {
-      if (!this.#machine.isLinked) this.#handle({ is: 'gaveUp', message });
-    }, leaveAwayMs).unref();
+    this.#awayTimer ??= setTimeout(() => this.#handle({ is: 'gaveUp', message }), leaveAwayMs).unref();
   }
 
   #open(link: Link<'worker'>): void {
     this.#link = link;
+    clearTimeout(this.#awayTimer);
+    this.#awayTimer = undefined;
     link.watch(() => limits.silenceWhileFormingMs);
     link.start({
       onMessage: (message) => {
         if (link === this.#link) this.#handle({ is: 'message', message });
       },
       onClose: (reason) => {
-        const broken = isBroken(reason);
-        if (link === this.#link) this.#handle({ is: 'closed', why: closeText(reason), broken });
+        if (link !== this.#link) return;
+        this.#handle({ is: 'closed', why: closeText(reason), broken: isBroken(reason) });
+        if (this.#leaves) this.#waitWhileAway();
       },
     });
     this.#handle({ is: 'opened', hello: this.#options.hello });

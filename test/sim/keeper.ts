@@ -47,7 +47,10 @@ export class Keeper {
   }
 
   forget(): void {
+    const held = this.#held;
     this.#incoming = null;
+    this.#held = null;
+    if (held !== null) this.#enqueue(held);
   }
 
   measured(step: number, loss: number): void {

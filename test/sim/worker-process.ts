@@ -77,15 +77,15 @@ export class WorkerProcess {
   leave(): void {
     this.leavingSinceMs ??= this.host.clock.nowMs;
     this.host.run(() => this.#handle({ is: 'stop' }));
-    this.#leaveAlone();
+    if (!this.#machine.isLinked) this.#waitWhileAway();
   }
 
   /** A coordinator that is away is not waited for without end. */
-  #leaveAlone(): void {
+  #waitWhileAway(): void {
+    const link = this.#link;
     this.host.timer(leaveAwayMs, () => {
-      if (!this.#machine.isLinked)
+      if (link === this.#link)
         this.#handle({ is: 'gaveUp', message: 'left without handing over: the coordinator is away' });
-      this.#leaveAlone();
     });
   }
 
@@ -109,7 +109,9 @@ export class WorkerProcess {
           this.#handle({ is: 'message', message: checkMessage(message, 'coordinator') });
       },
       onClose: (kind, why) => {
-        if (link === this.#link) this.#handle({ is: 'closed', why, broken: kind === 'lost' });
+        if (link !== this.#link) return;
+        this.#handle({ is: 'closed', why, broken: kind === 'lost' });
+        if (this.leavingSinceMs !== null) this.#waitWhileAway();
       },
     });
   }

@@ -94,6 +94,24 @@ it('a snapshot waits for its evaluation', async () => {
   expect(steps()).toEqual([10]);
 });
 
+it('a snapshot whose evaluation is lost with its membership is written without it, and again with it', async () => {
+  const plan = await planOf({ everySteps: 10 });
+  const whole: number[] = [];
+  const keeper = new CheckpointKeeper(plan, null, {
+    whole: (step) => whole.push(step),
+    written: () => undefined,
+  });
+  const file = join(out, 'checkpoints', 'step-000010.safetensors');
+  await give(keeper, plan, 10);
+  expect(whole).toEqual([]);
+  await keeper.forget();
+  expect(whole).toEqual([10]);
+  expect((await readCheckpoint(file)).metrics).toEqual({});
+  void give(keeper, plan, 10);
+  await keeper.measured(10, { loss: 1, accuracy: 0.9 });
+  expect((await readCheckpoint(file)).metrics).toEqual({ loss: 1, accuracy: 0.9 });
+});
+
 it('a piece out of turn is an error of its own kind', async () => {
   const plan = await planOf({ everySteps: 10 });
   const keeper = new CheckpointKeeper(plan, null, { whole: () => undefined, written: () => undefined });
