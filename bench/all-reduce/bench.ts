@@ -42,6 +42,14 @@ export async function measureAllReduce(processes: number, rounds: readonly Round
     children[0]!.on('message', (message: FromProcess) => {
       if (message.is === 'measured') medians[message.index] = median(message.milliseconds);
     });
+    const finished = children.map(
+      (child) =>
+        new Promise<void>((resolve) => {
+          child.on('message', (message: FromProcess) => {
+            if (message.is === 'finished') resolve();
+          });
+        }),
+    );
     const ended = children.map(
       (child) =>
         new Promise<void>((resolve, reject) => {
@@ -53,6 +61,8 @@ export async function measureAllReduce(processes: number, rounds: readonly Round
     children.forEach((child, rank) => {
       child.send({ ports, rank, rounds } satisfies ToProcess);
     });
+    await Promise.race([Promise.all(finished), Promise.all(ended)]);
+    for (const child of children) child.disconnect();
     await Promise.all(ended);
     return medians;
   } finally {

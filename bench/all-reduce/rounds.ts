@@ -27,4 +27,5 @@ export interface ToProcess {
 
 export type FromProcess =
   | { readonly is: 'listening'; readonly port: number }
+  | { readonly is: 'finished' }
   | { readonly is: 'measured'; readonly index: number; readonly milliseconds: readonly number[] };
