@@ -1,6 +1,6 @@
 // Where a run keeps its checkpoints and events (I/O: claims the directory by making it). Never mixes two runs in one.
 
-import { accessSync, constants, existsSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
+import { accessSync, constants, existsSync, lstatSync, mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { hasMembership } from '../../coordinator/journal.ts';
 import { LockstepError } from '../../src/errors.ts';
@@ -57,15 +57,19 @@ function numbersOf(first: string): number[] {
 /** Makes the first directory from `number` on that nobody else has made. */
 function claim(first: string, number: number): RunDirectory {
   const parent = dirname(first);
+  let taken = 0;
   for (let attempt = 0; ; attempt += 1) {
-    const path = numbered(first, number + attempt);
+    const path = numbered(first, number + taken);
     try {
-      const madeParent = mkdirSync(parent, { recursive: true }) !== undefined;
+      // Not with `recursive`: where nothing can be made, that says ENOENT, whatever the cause.
+      const madeParent = !existsSync(parent);
+      if (madeParent) mkdirSync(parent);
       mkdirSync(path);
       return { path, removeIfEmpty: () => removeEmpty(madeParent ? [path, parent] : [path]) };
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException;
       // Taken by another run; or the parent went in between, empty, with the run that had made it.
+      if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) taken += 1;
       if (attempt < attemptsMax && (code === 'EEXIST' || code === 'ENOENT')) continue;
       const told = `${path}: cannot be made (${code}); name another place with --out`;
       throw new LockstepError('LOCKSTEP_FILE_SYSTEM', told, { cause });

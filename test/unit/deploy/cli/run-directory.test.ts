@@ -28,6 +28,16 @@ function take(path: string): string {
 }
 
 describe('runDirectory without --out', () => {
+  it('names the cause where the directory of all runs cannot be made', () => {
+    expect(() => runDirectory('a', undefined, false, '/proc/self/runs')).toThrow(
+      /^\/proc\/self\/runs\/a: cannot be made \(E(NOENT|ACCES|PERM|ROFS)\); name another place with --out$/,
+    );
+    writeFileSync(join(root, 'file'), '');
+    expect(() => runDirectory('a', undefined, false, join(root, 'file', 'runs'))).toThrow(
+      /cannot be made \(ENOTDIR\)/,
+    );
+  });
+
   it('takes the next free number', () => {
     expect(runDirectory('a', undefined, false, root)).toBe(join(root, 'a'));
     take('a');
