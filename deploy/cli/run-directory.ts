@@ -69,11 +69,20 @@ function claim(first: string, number: number): RunDirectory {
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException;
       // Taken by another run; or the parent went in between, empty, with the run that had made it.
-      if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) taken += 1;
+      if (isTaken(path)) taken += 1;
       if (attempt < attemptsMax && (code === 'EEXIST' || code === 'ENOENT')) continue;
       const told = `${path}: cannot be made (${code}); name another place with --out`;
       throw new LockstepError('LOCKSTEP_FILE_SYSTEM', told, { cause });
     }
+  }
+}
+
+/** By a link to nothing, too. */
+function isTaken(path: string): boolean {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  } catch {
+    return false;
   }
 }
 
