@@ -50,6 +50,8 @@ export interface WorkerOutcome {
 /** What exists between welcome and the end. */
 interface Prepared {
   readonly runId: string;
+  /** As the coordinator wrote it. */
+  readonly config: string;
   readonly run: RunModel;
   dataset: Dataset | null;
   assembly: DatasetAssembly | null;
@@ -57,6 +59,12 @@ interface Prepared {
 
 /** A worker that is asked to leave while its coordinator is away waits for it as long as this, in milliseconds. */
 const leaveAwayMs = 10_000;
+
+/** Throws LOCKSTEP_CONFIG_INVALID or LOCKSTEP_MODEL_INVALID. */
+function modelFor({ config, dataset }: MessageOf<'welcome'>): Pick<Prepared, 'config' | 'run'> {
+  const run = modelOfRun(parseConfig(JSON.parse(config), 'the config of the coordinator'), dataset);
+  return { config, run };
+}
 
 export class WorkerSession {
   readonly #options: WorkerSessionOptions;
@@ -162,6 +170,9 @@ export class WorkerSession {
       case 'prepare':
         this.#prepare(effect.welcome);
         return;
+      case 'reconfigure':
+        this.#prepared = { ...this.#prepared!, ...modelFor(effect.welcome) };
+        return;
       case 'takeData':
         this.#takeData(effect.piece);
         return;
@@ -195,23 +206,21 @@ export class WorkerSession {
     }
   }
 
-  #prepare({ config, dataset, runId }: MessageOf<'welcome'>): void {
-    if (this.#prepared?.dataset) {
-      this.#whenWarm({ is: 'prepared', hasData: true });
-      return;
-    }
+  /** Again on a link that came anew: the same run, as a rule, so that what is here stays. */
+  #prepare(welcome: MessageOf<'welcome'>): void {
+    const { dataset, runId } = welcome;
+    const before = this.#prepared;
+    const here = [before?.dataset ?? null, this.#options.dataset];
+    const given = here.find((each) => each?.sha256 === dataset.sha256) ?? null;
     this.#threads.start();
-    const run = modelOfRun(parseConfig(JSON.parse(config), 'the config of the coordinator'), dataset);
-    const given = this.#options.dataset;
-    const hasData = given !== null && given.sha256 === dataset.sha256;
     this.#prepared = {
       runId,
-      run,
-      dataset: hasData ? given : null,
-      assembly: hasData ? null : new DatasetAssembly(dataset),
+      ...(before?.config === welcome.config && given !== null ? before : modelFor(welcome)),
+      dataset: given,
+      assembly: given !== null ? null : new DatasetAssembly(dataset),
     };
-    if (hasData) this.#whenWarm({ is: 'prepared', hasData });
-    else this.#handle({ is: 'prepared', hasData });
+    if (given !== null) this.#whenWarm({ is: 'prepared', hasData: true });
+    else this.#handle({ is: 'prepared', hasData: false });
   }
 
   #takeData(piece: MessageOf<'dataPiece'>): void {
@@ -224,9 +233,11 @@ export class WorkerSession {
 
   /** Alone there is nobody who would wait meanwhile. */
   #whenWarm(event: WorkerEvent): void {
-    const { run, dataset } = this.#prepared!;
+    const prepared = this.#prepared!;
+    const { run, dataset } = prepared;
     this.#warm ??= this.#options.network === null ? Promise.resolve() : warmUp(run, dataset!, this.#threads);
-    this.#background(this.#warm.then(() => this.#handle(event)));
+    const isCurrent = (): boolean => this.#prepared === prepared;
+    this.#background(this.#warm.then(() => (isCurrent() ? this.#handle(event) : undefined)));
   }
 
   /** Steps go on without the coordinator as long as all peers are there. */

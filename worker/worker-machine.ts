@@ -2,6 +2,7 @@
 // leaving, and being without a coordinator for a while. The steps themselves are step/step-machine.ts.
 
 import type { MessageFrom, MessageOf } from '../proto/messages.ts';
+import { changedKey } from '../src/config/fixed-part.ts';
 import { type ErrorCode, errorCodes } from '../src/errors.ts';
 
 type FromCoordinator = MessageFrom<'coordinator'>;
@@ -59,6 +60,8 @@ export type WorkerEvent =
 export type WorkerEffect =
   | { readonly do: 'send'; readonly message: ToCoordinator }
   | { readonly do: 'prepare'; readonly welcome: MessageOf<'welcome'> }
+  /** The next memberships are computed under this config: what fixes the weights is as it was. */
+  | { readonly do: 'reconfigure'; readonly welcome: MessageOf<'welcome'> }
   | { readonly do: 'takeData'; readonly piece: MessageOf<'dataPiece'> }
   /** Give up the step in flight, then build what this membership needs. */
   | { readonly do: 'form'; readonly membership: MessageOf<'membership'> }
@@ -90,9 +93,32 @@ const expected: { readonly [P in Phase]: readonly FromCoordinator['type'][] } = 
   over: [],
 };
 
+/** What another coordinator of the same run has otherwise, or null; `fixed`: what must not change while the run goes on. */
+function changeOf(
+  before: MessageOf<'welcome'>,
+  now: MessageOf<'welcome'>,
+): { readonly fixed: string | null } | null {
+  if (before.dataset.sha256 !== now.dataset.sha256) return { fixed: 'data set' };
+  if (before.config === now.config) return null;
+  const [then, is] = [before, now].map(({ config }) => parsed(config));
+  const key = changedKey(then, is);
+  return { fixed: key === null ? null : `"${key}"` };
+}
+
+/** What is no JSON has nothing in common with any config. */
+function parsed(config: string): unknown {
+  try {
+    return JSON.parse(config);
+  } catch {
+    return config;
+  }
+}
+
 export class WorkerMachine {
   #phase: Phase = 'opening';
   #runId = '';
+  /** What was prepared for. */
+  #welcome: MessageOf<'welcome'> | null = null;
   #generation = 0;
   #linked = false;
   /** The link is new, and the coordinator has not welcomed this worker on it. */
@@ -206,6 +232,7 @@ export class WorkerMachine {
         this.#greeting = false;
         this.#phase = 'loading';
         this.#runId = message.runId;
+        this.#welcome = message;
         return [{ do: 'prepare', welcome: message }];
       case 'dataPiece':
         return [{ do: 'takeData', piece: message }];
@@ -251,7 +278,7 @@ export class WorkerMachine {
     }
   }
 
-  /** A coordinator after a pause: the steps went on meanwhile. The data set is here. */
+  /** A coordinator after a pause: the steps went on meanwhile. The data set is here, unless that is another now. */
   #welcomedBack(message: FromCoordinator): WorkerEffect[] {
     if (message.type === 'refused' || message.type === 'failure') return this.#told(message);
     if (message.type === 'done') return this.#becomeOver();
@@ -263,11 +290,25 @@ export class WorkerMachine {
         'at the address of the coordinator there is another run now',
       );
     }
-    if (this.#phase === 'loading') return [{ do: 'prepare', welcome: message }];
+    const change = changeOf(this.#welcome!, message);
+    this.#welcome = message;
+    // One that was no member loses nothing but what it prepared.
+    if (this.#phase === 'loading' || (change !== null && this.#generation === 0)) {
+      if (this.#leaving) return this.#send({ type: 'leave' });
+      this.#phase = 'loading';
+      return [{ do: 'prepare', welcome: message }];
+    }
+    if (change !== null && change.fixed !== null) {
+      return this.#becomeFailed(
+        'LOCKSTEP_USAGE',
+        `the coordinator came back with another ${change.fixed} than this run was begun with; end it, and resume with the same`,
+      );
+    }
     return [
       ...this.#send({ type: 'ready', generation: 0 }),
       ...[...this.#lostPeers.values()].flatMap((lost) => this.#suspect(lost)),
       ...(this.#leaving ? this.#send({ type: 'leave' }) : []),
+      ...(change === null ? [] : [{ do: 'reconfigure', welcome: message } as const]),
     ];
   }
 

@@ -135,6 +135,8 @@ export class WorkerProcess {
         this.#hasData ||= this.hasCopy;
         this.#handle({ is: 'prepared', hasData: this.#hasData });
         return;
+      case 'reconfigure':
+        return;
       case 'takeData':
         this.#hasData = true;
         this.#handle({ is: 'dataComplete' });

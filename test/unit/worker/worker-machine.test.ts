@@ -62,8 +62,8 @@ function words(effects: readonly WorkerEffect[]): string[] {
 const handle = (event: WorkerEvent): string[] => words(machine.handle(event));
 const hear = (message: MessageFrom<'coordinator'>): string[] => handle({ is: 'message', message });
 const open = (): string[] => handle({ is: 'opened', hello });
-const welcome = (runId = 'run'): string[] =>
-  hear({ type: 'welcome', runId, config: '{}', workerId: 'w', dataset });
+const welcome = (runId = 'run', config = '{}', sha256 = sha): string[] =>
+  hear({ type: 'welcome', runId, config, workerId: 'w', dataset: { ...dataset, sha256 } });
 
 function joined(): void {
   open();
@@ -208,6 +208,68 @@ describe('without a coordinator', () => {
     handle({ is: 'closed', why: 'killed', broken: true });
     open();
     expect(welcome('another')).toEqual(['fail LOCKSTEP_USAGE']);
+  });
+
+  describe('that comes back with another config or data set', () => {
+    const back = (): void => {
+      handle({ is: 'closed', why: 'killed', broken: true });
+      open();
+    };
+    const fixed = { seed: 1, batch: 32, epochs: 3 };
+    const config = JSON.stringify(fixed);
+
+    it('ends where it was a member and the weights would be others', () => {
+      open();
+      welcome('run', config);
+      handle({ is: 'prepared', hasData: true });
+      aligned(1);
+      back();
+      const message: MessageFrom<'coordinator'> = {
+        ...{ type: 'welcome', runId: 'run', workerId: 'w', dataset },
+        config: JSON.stringify({ ...fixed, batch: 16 }),
+      };
+      expect(machine.handle({ is: 'message', message })).toEqual([
+        {
+          do: 'fail',
+          code: 'LOCKSTEP_USAGE',
+          message:
+            'the coordinator came back with another "batch" than this run was begun with; end it, and resume with the same',
+        },
+      ]);
+    });
+
+    it('ends where it was a member and the data set is another', () => {
+      running();
+      back();
+      expect(welcome('run', '{}', 'b'.repeat(64))).toEqual(['fail LOCKSTEP_USAGE']);
+    });
+
+    it('goes on under it where the weights are the same, once', () => {
+      open();
+      welcome('run', config);
+      handle({ is: 'prepared', hasData: true });
+      aligned(1);
+      const longer = JSON.stringify({ ...fixed, epochs: 9 });
+      back();
+      expect(welcome('run', longer)).toEqual(['ready 0', 'reconfigure']);
+      back();
+      expect(welcome('run', longer)).toEqual(['ready 0']);
+    });
+
+    it('prepares anew where it was no member', () => {
+      joined();
+      back();
+      expect(welcome('run', config, 'b'.repeat(64))).toEqual(['prepare']);
+      expect(handle({ is: 'prepared', hasData: false })).toEqual(['dataRequest']);
+      expect(handle({ is: 'dataComplete' })).toEqual(['ready 0']);
+    });
+
+    it('leaves where it was no member and wants to', () => {
+      joined();
+      handle({ is: 'stop' });
+      back();
+      expect(welcome('run', config)).toEqual(['leave']);
+    });
   });
 
   it('asks again after a while when the others could not reach it', () => {
