@@ -9,7 +9,7 @@ import { Blame } from './blame.ts';
 import { departureOf, mustHandOver } from './departure.ts';
 import type { CoordinatorEffect, CoordinatorEvent, FromWorker, Timer } from './effects.ts';
 import { PresentMembership } from './present-membership.ts';
-import { Progress } from './progress.ts';
+import { Progress, type StepResult } from './progress.ts';
 import { endingOf } from './results.ts';
 import { Roster } from './roster.ts';
 import { suspicionMs } from './suspicion.ts';
@@ -140,13 +140,9 @@ export class CoordinatorMachine {
         return this.#enforce(verdictOnAccusation(worker, message, this.#members, this.#blame));
       case 'report':
       case 'evaluation':
-        return this.#result(worker, message);
       case 'statePiece':
-        return this.#members[0] === worker
-          ? [{ do: 'statePiece', connection: worker.connection, piece: message }]
-          : [];
       case 'finished':
-        return this.#finished(worker, message);
+        return this.#result(worker, message);
       default:
         return message satisfies never;
     }
@@ -221,6 +217,10 @@ export class CoordinatorMachine {
   #standing(worker: Worker, has: number | null): CoordinatorEffect[] {
     // A second copy must not align, and heal, a second time.
     if (this.#phase !== 'aligning' || worker.standing !== undefined) return [];
+    const { steps } = this.#facts;
+    if (has !== null && has > steps) {
+      return this.#misconduct([worker], `it says it is at step ${has}, where the run has ${steps}`);
+    }
     worker.standing = has;
     return this.#alignIfAll();
   }
@@ -249,13 +249,14 @@ export class CoordinatorMachine {
     ];
   }
 
-  #result(
-    worker: Worker,
-    result: Extract<FromWorker, { type: 'report' | 'evaluation' }>,
-  ): CoordinatorEffect[] {
-    const judged = this.#progress.result(this.#members.indexOf(worker), result);
+  #result(worker: Worker, result: StepResult): CoordinatorEffect[] {
+    const judged = this.#progress.result(this.#members.indexOf(worker), worker, result);
     if ('problem' in judged) return this.#misconduct([worker], judged.problem);
-    const isStep = result.type === 'report' && worker === this.#members[0] && !this.#stopRequested;
+    if (result.type === 'finished') {
+      worker.finished = result;
+      return this.#finishIfAll();
+    }
+    const isStep = result.type === 'report' && !this.#stopRequested;
     return [...judged.news, ...(isStep ? this.#decided(this.#arrivals.stepTold(result.step)) : [])];
   }
 
@@ -267,11 +268,6 @@ export class CoordinatorMachine {
     return [...kept, ...this.#leftOut(workers, what)];
   }
 
-  #finished(worker: Worker, message: Extract<FromWorker, { type: 'finished' }>): CoordinatorEffect[] {
-    worker.finished = message;
-    return this.#finishIfAll();
-  }
-
   #finishIfAll(): CoordinatorEffect[] {
     const endStep = this.#stopRequested ? 0 : this.#facts.endStep;
     const ending = endingOf(this.#members, endStep, this.#progress);
@@ -280,6 +276,8 @@ export class CoordinatorMachine {
         return [];
       case 'different':
         return this.#becomeFailed('LOCKSTEP_WEIGHTS_DIFFER', ending.how);
+      case 'tooEarly':
+        return this.#reform(`all stopped at step ${ending.step}, and were not told to`);
       case 'handedOver':
         return [...this.#release(this.#members[0]!), ...this.#reform('the last worker left')];
       case 'end':

@@ -79,6 +79,7 @@ export class PresentMembership {
     if (alignment === null) return [];
     this.#isAligned = true;
     const { step, reason } = alignment;
+    this.#progress.aligned(step);
     const verify = blame.verifies(step + 1, this.#generation);
     const more = { ...this.#progress.owedAfter(step), verify };
     return [

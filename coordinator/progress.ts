@@ -2,9 +2,11 @@
 // computed again is not told again. Pure.
 
 import type { MessageOf } from '../proto/messages.ts';
-import type { CoordinatorEffect } from './effects.ts';
+import type { ConnectionId, CoordinatorEffect } from './effects.ts';
 import { MemberResults } from './results.ts';
-import type { RunFacts } from './worker-record.ts';
+import type { RunFacts, Worker } from './worker-record.ts';
+
+export type StepResult = MessageOf<'report' | 'evaluation' | 'statePiece' | 'finished'>;
 
 /** Something is wrong with it, or it is news, or it was told before. */
 export type Judged = { readonly problem: string } | { readonly news: CoordinatorEffect[] };
@@ -38,6 +40,11 @@ export class Progress {
     this.#results = new MemberResults(this.#facts, members);
   }
 
+  /** Its members go on from there. */
+  aligned(step: number): void {
+    this.#results.aligned(step);
+  }
+
   snapshotWhole(step: number): void {
     this.#wholeStep = Math.max(step, this.#wholeStep);
   }
@@ -66,26 +73,49 @@ export class Progress {
   }
 
   /** What a member of this rank says of a step. */
-  result(rank: number, result: MessageOf<'report'> | MessageOf<'evaluation'>): Judged {
-    return result.type === 'report' ? this.#report(rank, result) : this.#evaluation(rank, result);
+  result(rank: number, { connection, finished }: Worker, result: StepResult): Judged {
+    switch (result.type) {
+      case 'report':
+        return this.#report(rank, result);
+      case 'evaluation':
+        return this.#evaluation(rank, result);
+      case 'statePiece':
+        return this.#piece(rank, result, connection);
+      case 'finished':
+        return this.#end(finished, result);
+      default:
+        return result satisfies never;
+    }
   }
 
-  /** Rank 0 speaks for all; the sums of every shard are there. */
   #report(rank: number, report: MessageOf<'report'>): Judged {
-    if (rank !== 0 || report.step <= this.#reported) return nothingNew;
-    const problem = this.#results.problemOfReport(report);
-    if (problem !== null) return { problem };
+    const judged = this.#results.report(rank, report);
+    if (typeof judged !== 'string') return judged;
+    if (judged === 'known' || report.step <= this.#reported) return nothingNew;
     this.#reported = report.step;
     return { news: [{ do: 'stepReport', report }] };
   }
 
   /** The news are the parts of all ranks, once the last is here. */
   #evaluation(rank: number, part: MessageOf<'evaluation'>): Judged {
-    const problem = this.#results.problemOfPart(rank, part);
-    if (problem !== null) return { problem };
-    const parts = this.#results.add(rank, part);
+    const judged = this.#results.evaluation(rank, part);
+    if (typeof judged !== 'string') return judged;
+    const parts = judged === 'known' ? null : this.#results.add(rank, part);
     if (parts === null || part.step <= this.#evaluated) return nothingNew;
     this.#evaluated = part.step;
     return { news: [{ do: 'evaluation', step: part.step, parts }] };
+  }
+
+  /** A piece of a snapshot, which goes on to the disk. */
+  #piece(rank: number, piece: MessageOf<'statePiece'>, connection: ConnectionId): Judged {
+    const problem = this.#results.problemOfSnapshot(rank, piece.step);
+    return problem === null ? { news: [{ do: 'statePiece', connection, piece }] } : { problem };
+  }
+
+  /** It has come to the end of its steps. */
+  #end(before: Worker['finished'], { step, weightsSha256 }: MessageOf<'finished'>): Judged {
+    const isOther = before !== null && (before.step !== step || before.weightsSha256 !== weightsSha256);
+    const problem = isOther ? 'it came to two unlike ends' : this.#results.problemOfEnd(step);
+    return problem === null ? nothingNew : { problem };
   }
 }

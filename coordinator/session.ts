@@ -72,6 +72,7 @@ export class CoordinatorSession {
       protocolVersion,
       checkpointStep: from?.step ?? null,
       endStep: plan.endStep,
+      steps: plan.facts.cadence.steps,
       fingerprint: from?.fingerprint ?? null,
       numerics: journal.numerics,
       evaluateAfter: (step) => step > 0 && cadence.evaluateAfter(step),

@@ -27,6 +27,8 @@ export interface RunFacts extends AdmissionFacts {
   readonly checkpointStep: number | null;
   /** The last step to take now. */
   readonly endStep: number;
+  /** Of the whole run, which a worker may have come to before it was to end earlier. */
+  readonly steps: number;
   evaluateAfter(step: number): boolean;
   checkpointAfter(step: number): boolean;
 }

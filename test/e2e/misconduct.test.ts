@@ -94,6 +94,10 @@ const piece = (generation: number): MessageOf<'statePiece'> => ({
   bytes: new Uint8Array(4),
 });
 
+const report = (generation: number): MessageOf<'report'> => ({
+  ...{ type: 'report', generation, step: 4e9, sums: new Uint8Array(8 * 2 * 4), gradientNorm: 0, seconds: 1 },
+});
+
 async function expectRefused(port: number): Promise<void> {
   const refused = new Promise<FromCoordinator>((resolve, reject) => {
     hostile(port, resolve).catch(reject);
@@ -101,7 +105,7 @@ async function expectRefused(port: number): Promise<void> {
   expect(await refused).toMatchObject({
     type: 'refused',
     code: 'LOCKSTEP_PROTOCOL',
-    message: expect.stringMatching(/^worker rogue is kept out of this run: it sent /),
+    message: expect.stringMatching(/^worker rogue is kept out of this run: it (sent|said) /),
   });
 }
 
@@ -113,9 +117,19 @@ it.each<[string, (generation: number) => MessageFrom<'worker'>, RegExp]>([
   ],
   ["another's shards", evaluation, /worker rogue is gone: it sent an evaluation of other shards/],
   [
-    'a piece of no snapshot',
+    'a snapshot of a step that nobody took',
     piece,
-    /worker rogue is gone: it sent a wrong snapshot: a piece of nothing at byte 0/,
+    /worker rogue is gone: it sent a snapshot of step 10, where the run is at step 0/,
+  ],
+  [
+    'a report of a step that is not in the plan',
+    report,
+    /worker rogue is gone: it sent a report of step 4000000000 behind step 0 of 600/,
+  ],
+  [
+    'a second hello',
+    () => ({ ...hello, runId: '', generation: 0 }),
+    /worker rogue is gone: it said hello twice/,
   ],
 ])('%s: named, left out and kept out', async (_what, wrong, told) => {
   const { port, ended } = await startCoordinator();

@@ -55,6 +55,7 @@ export class CoordinatorProcess {
       protocolVersion: 1,
       checkpointStep: newest,
       endStep: task.steps,
+      steps: task.steps,
       fingerprint: newest === null ? null : simulation.fingerprint,
       numerics: disk.numerics,
       evaluateAfter: (step) => simulation.evaluateAfter(step),

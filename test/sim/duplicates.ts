@@ -4,7 +4,7 @@
 import type { MessageType } from '../../proto/messages.ts';
 
 /**
- * `again`: the receiver must not care, however late it is; `soon`: within two steps, as an older one is a replay. Else: why a
+ * `again`: the receiver must not care, however late it is; `soon`: within a few messages, as an older one is a replay. Else: why a
  * second copy is the sender's mistake, and what a sane receiver does.
  */
 const secondCopies: { readonly [T in MessageType]: 'again' | 'soon' | { readonly why: string } } = {
@@ -23,8 +23,8 @@ const secondCopies: { readonly [T in MessageType]: 'again' | 'soon' | { readonly
   leave: 'again',
   released: 'again',
   statePiece: { why: 'a stream, whose order is its key: a piece out of turn ends the connection' },
-  report: 'again',
-  evaluation: 'again',
+  report: 'soon',
+  evaluation: 'soon',
   stop: 'again',
   finished: 'again',
   done: 'again',

@@ -54,7 +54,7 @@ describe('workers that join while the run runs', () => {
   it('are taken in by a step that rank 0 tells, and no other', () => {
     story.join(3);
     due('joining');
-    expect(story.say(2, report(1, 1))).toEqual([]);
+    expect(story.say(2, { type: 'suspect', generation: 1, rank: 7, why: 'x', broken: false })).toEqual([]);
     expect(inShort(story.say(1, report(1, 1)))).toContain('membership to 3');
   });
 
@@ -90,12 +90,18 @@ describe('workers that join while the run runs', () => {
     expect(inShort(due('joinAtLatest'))).toEqual(membership(1, 2, 3));
   });
 
-  it('are not taken in behind the last step, nor when the run is to stop', () => {
+  it('are not taken in behind the last step', () => {
+    for (let step = 1; step < 10; step += 1) story.say(1, report(1, step));
     story.join(3);
     due('joining');
     expect(inShort(story.say(1, report(1, 10)))).toEqual(['stepReport']);
+  });
+
+  it('are not taken in when the run is to stop', () => {
+    story.join(3);
+    due('joining');
     story.machine.handle({ is: 'stop' });
-    expect(inShort(story.say(1, report(1, 2)))).toEqual([]);
+    expect(inShort(story.say(1, report(1, 1)))).toEqual(['stepReport']);
     expect(due('joinAtLatest')).toEqual([]);
   });
 

@@ -386,22 +386,6 @@ describe('the end', () => {
     expect(sent(join(3, hello('w1')))[0]).toBe('refused to 3');
   });
 
-  it('hears a step once, and nothing that is replayed', () => {
-    started();
-    const report = (step: number): MessageOf<'report'> => ({
-      type: 'report',
-      generation: 1,
-      step,
-      sums: new Uint8Array(8 * 2 * 4),
-      gradientNorm: 0,
-      seconds: 1,
-    });
-    expect(sent(say(1, report(1)))).toEqual(['stepReport']);
-    expect(say(1, report(1))).toEqual([]);
-    expect(say(2, report(2))).toEqual([]);
-    expect(say(1, { ...report(2), generation: 7 })).toEqual([]);
-  });
-
   it('drops what belongs to another generation', () => {
     started();
     expect(say(1, { ...finished(sha), generation: 0 })).toEqual([]);

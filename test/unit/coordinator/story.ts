@@ -19,6 +19,7 @@ export const facts: RunFacts = {
   protocolVersion: 1,
   checkpointStep: null,
   endStep: 10,
+  steps: 10,
   fingerprint: null,
   numerics: null,
   evaluateAfter: (step) => step === 5 || step === 10,
