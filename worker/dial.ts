@@ -101,6 +101,12 @@ async function dialUntil(
 const isReset = ({ cause }: LockstepError): boolean =>
   cause instanceof ProtocolError && cause.message.includes('ECONNRESET');
 
+/** Answers of a proxy whose coordinator is not there, or starts. */
+const awayStatuses: readonly number[] = [502, 503, 504];
+
+const isAway = ({ code, status }: ProtocolError): boolean =>
+  code === 'unreachable' || (code === 'refused' && awayStatuses.includes(status));
+
 async function dial({ url, token, tls, insecure }: Door, signal: AbortSignal): Promise<Link<'worker'>> {
   const port = Number(url.port || (url.protocol === 'wss:' ? 443 : 80));
   try {
@@ -116,7 +122,7 @@ async function dial({ url, token, tls, insecure }: Door, signal: AbortSignal): P
       signal,
     });
   } catch (error) {
-    if (error instanceof ProtocolError && error.code === 'unreachable') {
+    if (error instanceof ProtocolError && isAway(error)) {
       throw new LockstepError(
         'LOCKSTEP_CONNECT_FAILED',
         `${error.message}: is the coordinator running, and is ${url.host} its address?`,

@@ -173,11 +173,10 @@ class MeshForming {
       return;
     }
     let isGreeted = false;
+    // It compiles before it answers.
+    connection.watch(() => (isGreeted ? this.#options.silenceMs() : limits.silenceWhileFormingMs));
     connection.start({
-      // It compiles before it answers.
-      ...this.#handlersOf(connection, rank, () =>
-        isGreeted ? this.#options.silenceMs() : limits.silenceWhileFormingMs,
-      ),
+      ...this.#handlersOf(connection, rank),
       onMessage: (message) => {
         if (isGreeted && message.type !== 'peerHello') this.#options.handlers.onMessage(rank, message);
         else if (!isGreeted && message.type === 'peerHello' && message.rank === rank) {
@@ -192,8 +191,11 @@ class MeshForming {
   #accept({ connection, hello, attach }: Arrival): void {
     const { membership, runId, handlers } = this.#options;
     const { rank } = hello;
+    if (this.#giveUp.signal.aborted) {
+      connection.close(closeCodes.done, gaveUpText);
+      return;
+    }
     const wrong =
-      this.#giveUp.signal.aborted ||
       hello.runId !== runId ||
       rank >= membership.members.length ||
       rank <= membership.rank ||
@@ -202,13 +204,11 @@ class MeshForming {
       connection.close(closeCodes.protocol, 'not a member of this generation');
       return;
     }
-    attach({
-      ...this.#handlersOf(connection, rank, this.#options.silenceMs),
-      onMessage: (message) => {
-        if (message.type !== 'peerHello') handlers.onMessage(rank, message);
-        else connection.close(closeCodes.protocol, 'peerHello was said twice');
-      },
-    });
+    const onMessage = (message: MessageFrom<'peer'>): void => {
+      if (message.type !== 'peerHello') handlers.onMessage(rank, message);
+      else connection.close(closeCodes.protocol, 'peerHello was said twice');
+    };
+    attach({ ...this.#handlersOf(connection, rank), onMessage }, this.#options.silenceMs);
     connection.send(this.#hello());
     this.#join(connection, rank);
   }
@@ -218,14 +218,9 @@ class MeshForming {
     return { type: 'peerHello', runId, generation: membership.generation, rank: membership.rank };
   }
 
-  #handlersOf(
-    connection: Connection<'peer'>,
-    rank: number,
-    silenceMs: () => number,
-  ): Omit<ConnectionHandlers<'peer'>, 'onMessage'> {
+  #handlersOf(connection: Connection<'peer'>, rank: number): Omit<ConnectionHandlers<'peer'>, 'onMessage'> {
     const { handlers } = this.#options;
     this.#open.add(connection);
-    connection.watch(silenceMs);
     return {
       onClose: (reason) => {
         this.#open.delete(connection);

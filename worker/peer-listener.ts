@@ -1,5 +1,6 @@
 // Where other workers reach this one (I/O). Every connection says first who it is; those of a generation that this worker
-// has not heard of yet wait for it, those of an older one are closed.
+// has not heard of yet wait for it, one of each rank and generation; those of an older one are closed. Whoever says nothing, or
+// comes in any number, costs the others nothing.
 
 import { limits } from '../proto/limits.ts';
 import type { MessageOf } from '../proto/messages.ts';
@@ -14,8 +15,8 @@ import { asLockstepError } from '../src/errors.ts';
 export interface Arrival {
   readonly connection: Connection<'peer'>;
   readonly hello: MessageOf<'peerHello'>;
-  /** Who hears of it from now on. */
-  attach(handlers: ConnectionHandlers<'peer'>): void;
+  /** Who hears of it from now on, and for how long it may be silent then. */
+  attach(handlers: ConnectionHandlers<'peer'>, silenceMs: () => number): void;
 }
 
 /** What a worker needs to meet the others. */
@@ -31,14 +32,28 @@ export interface PeerNetwork {
 
 type Taker = (arrival: Arrival) => void;
 
+interface Bounds {
+  /** Connections that wait for a generation, and those that have not said who they are: so many each. */
+  readonly waitingMax: number;
+  /** To say who it is, in milliseconds. */
+  readonly helloMs: number;
+}
+
+const keyOf = ({ hello }: Arrival): string => `${hello.generation}.${hello.rank}`;
+
 export class PeerListener {
   readonly #listener: Listener;
-  readonly #waiting = new Set<Arrival>();
+  readonly #bounds: Bounds;
+  /** By generation and rank. */
+  readonly #waiting = new Map<string, Arrival>();
+  /** Those that have not said who they are, the oldest first. */
+  readonly #nameless = new Set<Connection<'peer'>>();
   #generation = 0;
   #taker: Taker | null = null;
 
-  private constructor(listener: Listener) {
+  private constructor(listener: Listener, bounds: Bounds) {
     this.#listener = listener;
+    this.#bounds = bounds;
   }
 
   /** Throws LOCKSTEP_PORT_IN_USE or LOCKSTEP_INSECURE. */
@@ -50,7 +65,9 @@ export class PeerListener {
     /** A faster CRC-32 than Node's. */
     readonly checksum?: Checksum | undefined;
     readonly insecure: boolean;
+    readonly bounds?: Bounds;
   }): Promise<PeerListener> {
+    const { bounds = { waitingMax: limits.workersMax, helloMs: limits.connectTimeoutMs } } = options;
     let self: PeerListener | null = null;
     try {
       const listener = await listen({
@@ -60,7 +77,7 @@ export class PeerListener {
         roles: ['peer'],
         onConnection: (connection) => self?.arrived(connection),
       });
-      self = new PeerListener(listener);
+      self = new PeerListener(listener, bounds);
       return self;
     } catch (error) {
       throw asLockstepError(error);
@@ -73,7 +90,10 @@ export class PeerListener {
 
   arrived(connection: Connection<'peer'>): void {
     let handlers: ConnectionHandlers<'peer'> | null = null;
+    let silenceMs = (): number => limits.silenceWhileFormingMs;
     let arrival: Arrival | null = null;
+    const named = this.#expectHello(connection);
+    connection.watch(() => silenceMs());
     connection.start({
       onMessage: (message) => {
         if (handlers !== null) {
@@ -84,18 +104,21 @@ export class PeerListener {
             'the first message must be peerHello, and an answer comes before a second',
           );
         } else {
+          named();
           arrival = {
             connection,
             hello: message,
-            attach: (given) => {
+            attach: (given, givenMs) => {
               handlers = given;
+              silenceMs = givenMs;
             },
           };
           this.#place(arrival);
         }
       },
       onClose: (reason) => {
-        if (arrival !== null) this.#waiting.delete(arrival);
+        named();
+        if (arrival !== null) this.#leave(arrival);
         handlers?.onClose(reason);
       },
       openTensor: (head, dataBytes) => handlers?.openTensor?.(head, dataBytes) ?? null,
@@ -107,9 +130,9 @@ export class PeerListener {
   take(generation: number, taker: Taker): void {
     this.#generation = generation;
     this.#taker = taker;
-    for (const arrival of [...this.#waiting]) {
+    for (const arrival of [...this.#waiting.values()]) {
       if (arrival.hello.generation > generation) continue;
-      this.#waiting.delete(arrival);
+      this.#leave(arrival);
       this.#place(arrival);
     }
   }
@@ -123,7 +146,41 @@ export class PeerListener {
     if (hello.generation === this.#generation && this.#taker !== null) this.#taker(arrival);
     else if (hello.generation < this.#generation)
       connection.close(closeCodes.protocol, 'that generation is over');
-    else if (this.#waiting.size < limits.workersMax) this.#waiting.add(arrival);
-    else connection.destroy();
+    else this.#wait(arrival);
+  }
+
+  /** Of too many those go that are furthest ahead: honest ones are of the next few generations. */
+  #wait(arrival: Arrival): void {
+    if (this.#waiting.has(keyOf(arrival))) {
+      arrival.connection.close(closeCodes.protocol, 'another waits with this rank');
+      return;
+    }
+    this.#waiting.set(keyOf(arrival), arrival);
+    if (this.#waiting.size <= this.#bounds.waitingMax) return;
+    const furthest = [...this.#waiting.values()].reduce((most, each) =>
+      each.hello.generation > most.hello.generation ? each : most,
+    );
+    this.#leave(furthest);
+    furthest.connection.destroy();
+  }
+
+  #leave(arrival: Arrival): void {
+    if (this.#waiting.get(keyOf(arrival)) === arrival) this.#waiting.delete(keyOf(arrival));
+  }
+
+  /** Ends it unless it says in time who it is, or of too many the oldest; to be called when it has. */
+  #expectHello(connection: Connection<'peer'>): () => void {
+    const { waitingMax, helloMs } = this.#bounds;
+    const timer = setTimeout(() => connection.destroy(), helloMs).unref();
+    this.#nameless.add(connection);
+    const [oldest] = this.#nameless;
+    if (this.#nameless.size > waitingMax) {
+      this.#nameless.delete(oldest!);
+      oldest!.destroy();
+    }
+    return () => {
+      clearTimeout(timer);
+      this.#nameless.delete(connection);
+    };
   }
 }

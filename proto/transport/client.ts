@@ -41,6 +41,9 @@ const statusRemedies: Readonly<Record<number, string>> = {
   404: 'there is no such path: is it the right address?',
   496: 'it wants a certificate of the authority that its --tls-ca names: give --tls-cert and --tls-key',
   426: 'the other side runs another version',
+  502: 'a proxy finds nobody behind it',
+  503: 'a proxy finds nobody behind it',
+  504: 'a proxy finds nobody behind it',
 };
 
 /** A listener that speaks TLS answers a plain request by a reset. */
