@@ -14,6 +14,8 @@ export type Breakage =
   | 'countsOldReports'
   /** The journal keeps nothing. */
   | 'forgetsGenerations'
+  /** The journal does not say whose kernels the run has. */
+  | 'forgetsNumerics'
   /** A checkpoint is told before it is written. */
   | 'acknowledgesBeforeWriting'
   /** A step is told before it is applied. */

@@ -57,7 +57,7 @@ export class CoordinatorProcess {
       endStep: task.steps,
       steps: task.steps,
       fingerprint: newest === null ? null : simulation.fingerprint,
-      numerics: disk.numerics,
+      numerics: simulation.broken === 'forgetsNumerics' ? null : disk.numerics,
       evaluateAfter: (step) => simulation.evaluateAfter(step),
       checkpointAfter: (step) => simulation.checkpointAfter(step),
     });

@@ -26,6 +26,8 @@ export interface FaultRates {
   readonly clog: number;
   readonly breakConnection: number;
   readonly join: number;
+  /** A worker comes that has other kernels. */
+  readonly joinForeign: number;
   readonly leave: number;
   readonly interrupt: number;
   readonly crashHere: number;
@@ -62,6 +64,7 @@ export function ratesOf(random: Random): FaultRates {
     crashHere: random.chance(0.4) ? random.magnitude(0.0002, 0.01) : 0,
     everyMs: random.magnitude(20, 800),
     safetyMs: random.magnitude(500, 8_000),
+    joinForeign: weight(0.3),
   };
 }
 
@@ -258,6 +261,11 @@ const strikes: { readonly [K in Kind]: (simulation: Simulation, later: Later) =>
   },
   join: (simulation) => {
     if (simulation.living.length < workersMost) simulation.startWorker();
+  },
+  // Before the first membership the run has no kernels yet: it would be begun with these.
+  joinForeign: (simulation) => {
+    if (simulation.disk.generation > 0 && simulation.living.length < workersMost)
+      simulation.startWorker(true);
   },
   leave: ({ living, random }) => {
     if (living.length > 0) random.pick(living).leave();

@@ -42,6 +42,11 @@ const twins: readonly (readonly [Breakage, RegExp, Partial<FaultRates>])[] = [
     /the report of step \d+ of generation \d+ counts in generation/,
     { ...changes, clog: 6 },
   ],
+  [
+    'forgetsNumerics',
+    /w\d+, which has other kernels than the run, is refused/,
+    { ...kills, killWorker: 6, joinForeign: 6 },
+  ],
   ['forgetsGenerations', /generation \d+ is newer than \d+/, kills],
   [
     'acknowledgesBeforeWriting',
@@ -63,7 +68,7 @@ const twins: readonly (readonly [Breakage, RegExp, Partial<FaultRates>])[] = [
 
 describe('the observers', () => {
   it.each(twins)('see a cluster that %s', (broken, says, rates) => {
-    expect(violations(broken, rates, 60, says).at(-1)).toMatch(says);
+    expect(violations(broken, rates, 200, says).at(-1)).toMatch(says);
   });
 
   it('see every kind of lie named, sooner or later', () => {

@@ -229,6 +229,13 @@ export class Observers {
     this.expect(isDue, `nobody is blamed without a cause: ${what}`);
   }
 
+  // --- the run stays the one that it was begun as
+
+  /** After the first membership, that is: before it there is nothing that would be of other kernels. */
+  welcomed(worker: string, isForeign: boolean): void {
+    this.expect(!isForeign, `${worker}, which has other kernels than the run, is refused`);
+  }
+
   // --- queues
 
   /** `from`: generation and rank of each. A worker that slept may find those of many generations, each once. */

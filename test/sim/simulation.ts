@@ -138,15 +138,17 @@ export class Simulation {
     return this.workers.some(({ host, liar }) => host.name === workerId && liar?.hasLied === true);
   }
 
-  helloOf(workerId: string): Omit<MessageOf<'hello'>, 'runId' | 'generation'> {
+  helloOf({ host, isForeign }: WorkerProcess): Omit<MessageOf<'hello'>, 'runId' | 'generation'> {
+    const workerId = host.name;
+    const fingerprint = isForeign ? 'e'.repeat(64) : this.fingerprint;
     return {
       type: 'hello',
       protocolVersion: 1,
       packageVersion: '1.0.0',
-      fingerprint: this.fingerprint,
-      kernelHashes: {},
-      backend: 'native',
-      variant: 'avx2',
+      fingerprint,
+      kernelHashes: { adam: 'a'.repeat(64), add: fingerprint },
+      backend: isForeign ? 'reference' : 'native',
+      variant: isForeign ? 'float32' : 'avx2',
       threads: 1,
       workerId,
       peerHost: workerId,
@@ -177,9 +179,10 @@ export class Simulation {
     this.coordinator = new CoordinatorProcess(this, this.disk);
   }
 
-  startWorker(): void {
-    const worker = new WorkerProcess(this, `w${this.#nextWorker++}`);
-    this.trace(worker.host.name, 'starts', {});
+  /** `isForeign`: with other kernels than the run's. */
+  startWorker(isForeign = false): void {
+    const worker = new WorkerProcess(this, `w${this.#nextWorker++}`, isForeign);
+    this.trace(worker.host.name, 'starts', { isForeign });
     this.workers.push(worker);
   }
 
@@ -193,7 +196,9 @@ export class Simulation {
     const { random } = this;
     this.observers.queues(this.network);
     if (this.coordinator?.host.isAlive !== true && random.chance(0.5)) this.startCoordinator();
-    const wanted = this.living.filter(({ leavingSinceMs }) => leavingSinceMs === null).length;
+    const wanted = this.living.filter(
+      ({ leavingSinceMs, isForeign }) => leavingSinceMs === null && !isForeign,
+    ).length;
     if (wanted < this.workersWanted && (this.#healed || random.chance(0.5))) this.startWorker();
     if (this.#healed) this.#noneLeavesForEver();
     this.clock.after(random.between(20, this.#healed ? 200 : 1_000), () => this.#supervise());

@@ -40,10 +40,17 @@ const harmless: readonly ErrorCode[] = [
   'LOCKSTEP_GENERATION_OVER',
 ];
 
+/** It is told which kernel differs, whoever is connected. */
+const isRefusalOfForeigner = ({ code, message }: { readonly code: ErrorCode; readonly message: string }) =>
+  code === 'LOCKSTEP_FINGERPRINT_MISMATCH' &&
+  message.includes("reference float32 differs from the run's native avx2 in add;");
+
 export class WorkerProcess {
   readonly simulation: Simulation;
   readonly host: Host;
   readonly hasCopy: boolean;
+  /** It has other kernels than the run. */
+  readonly isForeign: boolean;
   /** Asked to leave at this time. */
   leavingSinceMs: number | null = null;
   /** For the life of the worker. */
@@ -61,8 +68,9 @@ export class WorkerProcess {
   readonly #arrivals = new Set<Arrival>();
   #taking = { generation: 0, take: null as ((arrival: Arrival) => void) | null };
 
-  constructor(simulation: Simulation, name: string) {
+  constructor(simulation: Simulation, name: string, isForeign: boolean) {
     this.simulation = simulation;
+    this.isForeign = isForeign;
     this.host = new Host(name, simulation.clock);
     this.hasCopy = simulation.random.chance(0.3);
     simulation.network.listen(this.host, (end) => this.#arrived(end));
@@ -102,7 +110,7 @@ export class WorkerProcess {
     if (this.#machine.phase === 'over') return;
     this.#link = link;
     link.watch(() => limits.silenceWhileFormingMs);
-    this.#handle({ is: 'opened', hello: this.simulation.helloOf(this.host.name) });
+    this.#handle({ is: 'opened', hello: this.simulation.helloOf(this) });
     link.start({
       onMessage: (message) => {
         if (link === this.#link)
@@ -132,6 +140,7 @@ export class WorkerProcess {
         this.#send(effect.message);
         return;
       case 'prepare':
+        this.simulation.observers.welcomed(this.host.name, this.isForeign);
         this.#hasData ||= this.hasCopy;
         this.#handle({ is: 'prepared', hasData: this.#hasData });
         return;
@@ -166,6 +175,7 @@ export class WorkerProcess {
         this.simulation.observers.expect(
           harmless.includes(effect.code) ||
             this.simulation.mayFailWith(effect.code) ||
+            (this.isForeign && isRefusalOfForeigner(effect)) ||
             (effect.code === 'LOCKSTEP_PROTOCOL' && this.liar?.hasLied === true),
           `${this.host.name} failed: ${effect.code} ${effect.message}`,
         );
