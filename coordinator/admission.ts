@@ -32,7 +32,10 @@ export function refusalOf(hello: Hello, facts: AdmissionFacts, first: Numerics |
     };
   }
   if (hello.runId !== '' && hello.runId !== facts.runId) {
-    return { code: 'LOCKSTEP_USAGE', message: 'this worker belongs to another run; start it anew' };
+    const message =
+      'this worker belongs to another run, or the journal of this one was deleted meanwhile; start it anew: it goes on from ' +
+      'the newest checkpoint';
+    return { code: 'LOCKSTEP_USAGE', message };
   }
   const mismatch = fingerprintMismatch(hello, facts, first);
   return mismatch === null ? null : { code: 'LOCKSTEP_FINGERPRINT_MISMATCH', message: mismatch };

@@ -35,7 +35,16 @@ describe('a newer generation than the coordinator knows', () => {
 
   it('says nothing where it comes from another run, or from one who is kept out', () => {
     again('w1');
-    expect(refusedWith(greet(1, hello('w1', { runId: 'other', generation: 9 })))).toBe('LOCKSTEP_USAGE');
+    const [refused] = greet(1, hello('w1', { runId: 'other', generation: 9 }));
+    expect(refused).toMatchObject({
+      message: {
+        type: 'refused',
+        code: 'LOCKSTEP_USAGE',
+        message: expect.stringMatching(
+          /another run, or the journal of this one was deleted meanwhile; start it anew/,
+        ),
+      },
+    });
     story = new Story({ generation: 7, membersBefore: ['w1'], quarantined: new Map([['w1', 'it lied']]) });
     expect(refusedWith(greet(1, newer('w1')))).toBe('LOCKSTEP_PROTOCOL');
   });
