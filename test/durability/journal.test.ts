@@ -164,39 +164,70 @@ describe('what is taken away while it is kept', () => {
   });
 });
 
+const files = [run, file, join(run, 'coordinator.lock')];
+
 /** Keeps a journal that has generation 4 while something goes wrong. */
 async function keep(injection: Injection | null): Promise<Traced & { readonly runId: string }> {
   rmSync(run, { recursive: true, force: true });
   const { runId } = reopened(4);
-  const files = [run, file, join(run, 'coordinator.lock')];
   return { ...(await traced([program, run], files, injection)), runId };
 }
 
-async function check(point: Injection): Promise<void> {
-  const { lines, signal, runId } = await keep(point);
-  expect(signal).toBe(point.how === 'SIGKILL' ? 'SIGKILL' : null);
+/** Begins one, from nothing. */
+async function begin(injection: Injection | null): Promise<Traced> {
+  rmSync(run, { recursive: true, force: true });
+  mkdirSync(run);
+  return await traced([program, run], files, injection);
+}
+
+function expectNamed({ lines, signal }: Traced, { how }: Injection): void {
+  expect(signal).toBe(how === 'SIGKILL' ? 'SIGKILL' : null);
   const failure = lines.find((line) => 'code' in line);
-  if (failure !== undefined) {
-    expect(failure.code).toBe('LOCKSTEP_FILE_SYSTEM');
-    expect(failure.message).toContain(point.how);
-  }
-  const acknowledged = lines.flatMap((line) => (typeof line.formed === 'number' ? [line.formed] : []));
+  if (failure === undefined) return;
+  expect(failure.code).toBe('LOCKSTEP_FILE_SYSTEM');
+  expect(failure.message).toContain(how);
+}
+
+const formedIn = ({ lines }: Traced): number[] =>
+  lines.flatMap((line) => (typeof line.formed === 'number' ? [line.formed] : []));
+
+async function check(point: Injection): Promise<void> {
+  const kept = await keep(point);
+  expectNamed(kept, point);
   const after = reopened(20);
-  expect(after.runId).toBe(runId);
+  expect(after.runId).toBe(kept.runId);
   // One more may have reached the disk than anybody was told.
-  const newest = Math.max(4, ...acknowledged);
+  const newest = Math.max(4, ...formedIn(kept));
   expect([newest, newest + 1]).toContain(after.generation);
   expect(reopened().generation).toBe(20);
 }
 
+async function checkBegun(point: Injection): Promise<void> {
+  const begun = await begin(point);
+  expectNamed(begun, point);
+  const told = begun.lines.find((line) => typeof line.runId === 'string');
+  const after = Journal.open(run);
+  after.close();
+  // Who it is of is known before anything else, and whose kernels it has with the first membership.
+  if (told !== undefined) expect(after).toMatchObject({ runId: told.runId, identity: sampleIdentity });
+  if (after.generation > 0)
+    expect(after).toMatchObject({ identity: sampleIdentity, numerics: sampleNumerics });
+  expect(after.generation).toBeGreaterThanOrEqual(Math.max(0, ...formedIn(begun)));
+  expect(reopened(20).generation).toBe(after.generation);
+  expect(reopened().generation).toBe(20);
+}
+
 describe.skipIf(why !== null)(`a journal being kept${why === null ? '' : ` (skipped: ${why})`}`, () => {
-  it('SIGKILL, EIO, ENOSPC at every call', async () => {
-    const { calls } = await keep(null);
+  it.each([
+    ['that is gone on with', keep, check, ['SIGKILL', 'EIO', 'ENOSPC']],
+    ['that is new', begin, checkBegun, ['SIGKILL', 'ENOSPC']],
+  ] as const)('%s: each fault at every call', async (which, undisturbed, checked, faults) => {
+    const { calls } = await undisturbed(null);
     let passed = 0;
-    for (const how of ['SIGKILL', 'EIO', 'ENOSPC'] as const) {
+    for (const how of faults) {
       for (const point of pointsOf(calls, how)) {
         try {
-          await check(point);
+          await checked(point);
         } catch (error) {
           throw new Error(`${how} at ${point.name} ${point.at}: ${String(error)}`, { cause: error });
         }
@@ -204,6 +235,6 @@ describe.skipIf(why !== null)(`a journal being kept${why === null ? '' : ` (skip
       }
     }
     expect(passed).toBeGreaterThan(30);
-    console.info(`the journal: ${passed} of ${passed} points`);
+    console.info(`the journal ${which}: ${passed} of ${passed} points`);
   });
 });
