@@ -13,8 +13,13 @@ export type Doubt =
   /** That was done, and the same worker doubts it again: it may be that one. */
   | 'doubter';
 
+/** From so many members on, one alone that has trouble with two of them is likelier to be at fault than both of those. */
+const membersWithMajority = 3;
+
 export class Blame {
   readonly suspicions = new Suspicions();
+  /** Whom each suspected alone, so that it had to go. */
+  readonly #suspected = new Map<string, string>();
   readonly exclusions: Exclusions;
   /** Step of the newest claim that the model has gone bad, and who made it. */
   #claim: { readonly step: number; readonly workerId: string } | null = null;
@@ -30,6 +35,13 @@ export class Blame {
   /** A new generation: whoever is in it can be trusted again. */
   formed(): void {
     this.suspicions.clear();
+  }
+
+  /** One alone suspects another: is it believed? Not when it did so before, of one that is not this one. */
+  believes(by: string, of: string, members: number): boolean {
+    const other = this.#suspected.get(by) ?? of;
+    this.#suspected.set(by, other);
+    return other === of || members < membersWithMajority;
   }
 
   /**

@@ -12,10 +12,10 @@ import { PresentMembership } from './present-membership.ts';
 import { Progress, type StepResult } from './progress.ts';
 import { endingOf } from './results.ts';
 import { Roster } from './roster.ts';
-import { suspicionMs } from './suspicion.ts';
 import { Takeover, takenOverText } from './takeover.ts';
-import { cannotReach, pausedText, sendFailure, sendRefusal } from './tell.ts';
+import { pausedText, sendFailure, sendRefusal } from './tell.ts';
 import {
+  suspected,
   type Verdict,
   verdictOnAccusation,
   verdictOnFailure,
@@ -137,6 +137,8 @@ export class CoordinatorMachine {
       case 'standing':
         return this.#standing(worker, message.hasState ? message.step : null);
       case 'accuse':
+        // A doubt comes of a step.
+        if (message.ranks.length === 0 && this.#phase !== 'running') return [];
         return this.#enforce(verdictOnAccusation(worker, message, this.#members, this.#blame));
       case 'report':
       case 'evaluation':
@@ -157,6 +159,10 @@ export class CoordinatorMachine {
     if (refusal !== null) return this.#refuse(worker, refusal.code, refusal.message);
     if (hello.generation > this.#generation) return this.#knowsMore(worker, hello);
     const twin = this.#roster.called(hello.workerId);
+    // Nobody puts another out by its name: where that is gone, its silence soon shows it.
+    if (twin !== undefined && twin.address !== worker.address) {
+      return this.#refuse(worker, 'LOCKSTEP_CONNECT_FAILED', 'a worker of this name is here already');
+    }
     // Its old connection broke one way, or is about to be told so: the newer one counts.
     const dropped = twin === undefined ? [] : this.#leftOut([twin], 'it came anew');
     worker.hello = hello;
@@ -278,6 +284,8 @@ export class CoordinatorMachine {
         return this.#becomeFailed('LOCKSTEP_WEIGHTS_DIFFER', ending.how);
       case 'tooEarly':
         return this.#reform(`all stopped at step ${ending.step}, and were not told to`);
+      case 'oneDiffers':
+        return this.#misconduct([ending.worker], ending.how);
       case 'handedOver':
         return [...this.#release(this.#members[0]!), ...this.#reform('the last worker left')];
       case 'end':
@@ -320,18 +328,11 @@ export class CoordinatorMachine {
   }
 
   #suspect(by: Worker, suspicion: FromWorker & { type: 'suspect' }): CoordinatorEffect[] {
-    const { generation, rank, why, broken } = suspicion;
+    const { generation, rank } = suspicion;
     if (this.#phase === 'gathering' && generation === this.#generation) {
       return this.#decided(this.#arrivals.neverBack(by, rank));
     }
-    const suspected = this.#members[rank];
-    if (!this.#isMember(by, generation) || suspected === undefined || suspected === by) return [];
-    const isFirst = this.#blame.suspicions.add({ by: this.#members.indexOf(by), rank, why, broken });
-    const timer = { kind: 'suspicion', generation } as const;
-    return [
-      { do: 'notice', message: cannotReach(by, suspected, why) },
-      ...(isFirst ? [{ do: 'setTimer', timer, ms: suspicionMs } as const] : []),
-    ];
+    return this.#isMember(by, generation) ? suspected(by, suspicion, this.#members, this.#blame) : [];
   }
 
   #timer(timer: Timer): CoordinatorEffect[] {
@@ -344,7 +345,7 @@ export class CoordinatorMachine {
       case 'suspicion':
         return this.#enforce(verdictOnSuspicions(this.#members, this.#blame));
       case 'forming':
-        return this.#phase === 'aligning' ? this.#enforce(verdictOnLate(this.#members)) : [];
+        return this.#phase === 'aligning' ? this.#enforce(verdictOnLate(this.#members, this.#blame)) : [];
       case 'joining':
       case 'joinAtLatest':
         return this.#stopRequested ? [] : this.#decided(this.#arrivals.due(timer.kind));

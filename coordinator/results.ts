@@ -140,6 +140,8 @@ export class MemberResults {
 export type Ending =
   | { readonly is: 'notYet' }
   | { readonly is: 'different'; readonly how: string }
+  /** One alone has other weights than all the others. */
+  | { readonly is: 'oneDiffers'; readonly worker: Worker; readonly how: string }
   /** The last worker leaves, and the state that it handed over is a checkpoint on disk. */
   | { readonly is: 'handedOver' }
   /** Nobody was told to end here: a member said so to the others. */
@@ -154,19 +156,32 @@ export function endingOf(
 ): Ending {
   if (members.some(({ finished }) => finished === null)) return { is: 'notYet' };
   const how = weightsDifference(members);
-  if (how !== null) return { is: 'different', how };
+  if (how !== null) {
+    const worker = oddOneOut(members);
+    return worker === null ? { is: 'different', how } : { is: 'oneDiffers', worker, how };
+  }
   const { step, weightsSha256 } = members[0]!.finished!;
   if (step >= endStep) return { is: 'end', step, weightsSha256 };
   if (!members.some(({ leaving }) => leaving)) return { is: 'tooEarly', step };
   return { is: progress.isOnDisk(step) ? 'handedOver' : 'notYet' };
 }
 
+/** Rank 0 is never it: its state may be on disk by now. */
+function oddOneOut(members: readonly Worker[]): Worker | null {
+  const [first, ...others] = members;
+  const odd = others.filter(({ finished }) => !isSame(finished!, first!.finished!));
+  return odd.length === 1 && members.length > 2 ? odd[0]! : null;
+}
+
+type Finished = NonNullable<Worker['finished']>;
+
+const isSame = (a: Finished, b: Finished): boolean =>
+  a.weightsSha256 === b.weightsSha256 && a.step === b.step;
+
 /** One line where members that have all finished have not the same weights, else null. */
 export function weightsDifference(members: readonly Worker[]): string | null {
   const [first, ...others] = members.map(({ finished, hello }) => ({ ...finished!, name: hello!.workerId }));
-  const different = others.find(
-    ({ weightsSha256, step }) => weightsSha256 !== first!.weightsSha256 || step !== first!.step,
-  );
+  const different = others.find((each) => !isSame(each, first!));
   if (different === undefined) return null;
   return `after step ${first!.step} worker ${different.name} has other weights than worker ${first!.name}: one of the two machines computes wrongly`;
 }

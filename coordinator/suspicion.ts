@@ -14,10 +14,20 @@ export interface Suspicion {
 export class Suspicions {
   #suspects: Suspicion[] = [];
 
-  /** True for the first. */
-  add(suspicion: Suspicion): boolean {
+  /** Whether it is the first, or new; what one said before of another is known. */
+  add(suspicion: Suspicion): 'first' | 'new' | 'known' {
+    const { by, rank, broken } = suspicion;
+    const isKnown = this.#suspects.some(
+      (each) => each.by === by && each.rank === rank && each.broken === broken,
+    );
+    if (isKnown) return 'known';
     this.#suspects.push(suspicion);
-    return this.#suspects.length === 1;
+    return this.#suspects.length === 1 ? 'first' : 'new';
+  }
+
+  /** Who suspect this rank. */
+  against(rank: number): number[] {
+    return [...new Set(this.#suspects.flatMap((each) => (each.rank === rank ? each.by : [])))];
   }
 
   /** A new generation: whoever is in it can be trusted again. */

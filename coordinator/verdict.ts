@@ -6,7 +6,8 @@ import type { Blame } from './blame.ts';
 import type { CoordinatorEffect, FromWorker } from './effects.ts';
 import { letInLater, pardonLater } from './exclusions.ts';
 import { lateToForm } from './membership.ts';
-import { knownCode } from './tell.ts';
+import { suspicionMs } from './suspicion.ts';
+import { cannotReach, knownCode } from './tell.ts';
 import type { Worker } from './worker-record.ts';
 
 export type Verdict =
@@ -32,12 +33,36 @@ export type Verdict =
 
 const none: Verdict = { is: 'none' };
 
+/** Let in again after a while; after each further time a longer one. */
+function leftOutForAWhile(workers: readonly Worker[], why: string, blame: Blame): Verdict {
+  const effects = workers.map(({ hello }): CoordinatorEffect => {
+    const { workerId } = hello!;
+    return letInLater(workerId, blame.exclusions.exclude(workerId, false)!);
+  });
+  return { is: 'leftOut', workers, why, effects };
+}
+
 /** The forming of a membership took too long. */
-export function verdictOnLate(members: readonly Worker[]): Verdict {
+export function verdictOnLate(members: readonly Worker[], blame: Blame): Verdict {
   const workers = lateToForm(members);
-  return workers.length === 0
-    ? none
-    : { is: 'leftOut', workers, why: 'it does not become ready', effects: [] };
+  return workers.length === 0 ? none : leftOutForAWhile(workers, 'it does not become ready', blame);
+}
+
+/** A member says that it cannot reach another. How often it says so makes no difference. */
+export function suspected(
+  by: Worker,
+  suspicion: Extract<FromWorker, { type: 'suspect' }>,
+  members: readonly Worker[],
+  blame: Blame,
+): CoordinatorEffect[] {
+  const { generation, rank, why, broken } = suspicion;
+  const of = members[rank];
+  if (of === undefined || of === by) return [];
+  const added = blame.suspicions.add({ by: members.indexOf(by), rank, why, broken });
+  if (added === 'known') return [];
+  const notice = { do: 'notice', message: cannotReach(by, of, why) } as const;
+  const timer = { do: 'setTimer', timer: { kind: 'suspicion', generation }, ms: suspicionMs } as const;
+  return added === 'first' ? [notice, timer] : [notice];
 }
 
 /** Whoever is suspected was given time to say so itself. */
@@ -46,6 +71,12 @@ export function verdictOnSuspicions(members: readonly Worker[], blame: Blame): V
   const worker = suspicion === null ? undefined : members[suspicion.rank];
   if (suspicion === null || worker === undefined) return none;
   const { workerId } = worker.hello!;
+  const [by, ...others] = blame.suspicions.against(suspicion.rank).map((rank) => members[rank]!);
+  const isAlone = !suspicion.broken && others.length === 0;
+  if (isAlone && !blame.believes(by!.hello!.workerId, workerId, members.length)) {
+    const why = `it alone cannot reach worker ${workerId}, nor another before: ${suspicion.why}`;
+    return leftOutForAWhile([by!], why, blame);
+  }
   const ms = blame.exclusions.exclude(workerId, suspicion.broken);
   if (ms === null) {
     return { is: 'again', why: `all connect anew: ${suspicion.why}`, effects: [pardonLater(workerId)] };

@@ -31,6 +31,7 @@ export class Healing {
   readonly #refuse: (sender: Sender, error: ProtocolError) => void;
   /** Of every sender, until it is known who is the right one. */
   readonly #early = new Map<Sender, Piece[]>();
+  #taken = 0;
   /** Undefined until it is known; null where nothing is to come. */
   #expected: Expected | null | undefined;
 
@@ -43,6 +44,11 @@ export class Healing {
       Math.ceil((floats * Float32Array.BYTES_PER_ELEMENT) / limits.pieceBytesMax);
     this.#earlyMax = sections.reduce((sum, { size }) => sum + piecesOf(size), morePiecesMax);
     this.#refuse = refuse;
+  }
+
+  /** Pieces that were. */
+  get taken(): number {
+    return this.#taken;
   }
 
   /** Throws ProtocolError where the piece cannot be right, which is its sender's fault. */
@@ -84,6 +90,7 @@ export class Healing {
       throw new ProtocolError('unexpected', what);
     }
     expected.assembler.take(piece.section, piece.offset, piece.bytes);
+    this.#taken += 1;
     if (expected.assembler.isComplete) expected.onWhole();
   }
 

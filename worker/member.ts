@@ -15,7 +15,7 @@ import { deferred } from '../src/platform/deferred.ts';
 import type { ChosenBackend } from './choose-backend.ts';
 import { Peers } from './collective/peers.ts';
 import { compileFor, type RunModel, setInitialState, stateVectors } from './engine.ts';
-import { Healing } from './healing.ts';
+import { Healing, type Sender } from './healing.ts';
 import { LanePool } from './lanes/lane-pool.ts';
 import type { LaneThreads } from './lanes/lane-threads.ts';
 import { Mesh, type PeerMessage } from './mesh.ts';
@@ -203,10 +203,26 @@ export class Member {
     } else {
       const sender = align.origin === 'member' ? align.source : null;
       this.#healing.expect({ sender, step: align.step }, vectors, () => this.#healed.resolve());
-      await this.#healed.promise;
+      await this.#healedFrom(sender);
     }
     if (align.origin !== 'member' || align.source !== membership.rank) return;
     await Promise.all(align.behind.map((rank) => this.#healOther(rank, vectors, align.step)));
+  }
+
+  /** A peer that answers pings, but from which no state comes, would keep all from being ready. */
+  async #healedFrom(sender: Sender): Promise<void> {
+    let taken = this.#healing.taken;
+    const look = (): void => {
+      const why = `no state came from it for ${limits.silenceWhileFormingMs / 1_000} s`;
+      if (sender !== null && this.#healing.taken === taken) this.#options.onPeerLost(sender, why, false);
+      taken = this.#healing.taken;
+    };
+    const timer = setInterval(look, limits.silenceWhileFormingMs).unref();
+    try {
+      await this.#healed.promise;
+    } finally {
+      clearInterval(timer);
+    }
   }
 
   /** The state stays as it is until all are ready: nothing has to be copied for it. */

@@ -121,14 +121,16 @@ describe('a membership that does not form in time', () => {
 
   it('goes on without those who do not answer', () => {
     story.say(1, { type: 'standing', generation: 2, hasState: false, step: 0 });
-    expect(late(2)).toEqual(['close', 'journal', 'formed', 'membership to 1']);
+    expect(late(2)).toEqual(['setTimer', 'close', 'journal', 'formed', 'membership to 1']);
+    story.machine.handle({ is: 'connected', connection: 4, address: '10.0.0.1' });
+    expect(inShort(story.say(4, hello('w2')))[0]).toBe('refused to 4');
   });
 
   it('goes on without those who do not become ready', () => {
     for (const connection of [1, 2])
       story.say(connection, { type: 'standing', generation: 2, hasState: false, step: 0 });
     story.say(2, { type: 'ready', generation: 2 });
-    expect(late(2)).toEqual(['close', 'journal', 'formed', 'membership to 2']);
+    expect(late(2)).toEqual(['setTimer', 'close', 'journal', 'formed', 'membership to 2']);
   });
 
   it('waits on where nobody is further than another, or when it has formed', () => {

@@ -1,0 +1,102 @@
+// Stories of a coordinator and of one worker that holds the token and means harm: it cannot end the run, nor stall it for all.
+
+import { beforeEach, expect, it } from 'vitest';
+import type { CoordinatorEffect } from '../../../coordinator/effects.ts';
+import type { MessageFrom, MessageOf } from '../../../proto/messages.ts';
+import { hello, inShort, Story, sha } from './story.ts';
+
+let story = new Story();
+beforeEach(() => {
+  story = new Story({ workersWanted: 3 });
+  for (const connection of [1, 2, 3]) story.join(connection);
+  story.align(1, 0, [1, 2, 3]);
+});
+
+const accuse = (ranks: number[], generation = 1): MessageOf<'accuse'> => ({
+  ...{ type: 'accuse', generation, step: 4, ranks, what: 'a wrong message: x' },
+});
+
+/** Says hello from this address. */
+function greet(greeting: MessageFrom<'worker'>, address = '10.0.0.1'): CoordinatorEffect[] {
+  story.machine.handle({ is: 'connected', connection: 9, address });
+  return story.say(9, greeting);
+}
+
+const refused = (code: string, message: string | RegExp): object[] => [
+  { do: 'send', message: { type: 'refused', code, message: expect.stringMatching(message) } },
+  { do: 'close' },
+  { do: 'notice' },
+];
+
+it('puts nobody out by its name, from elsewhere', () => {
+  const twin = hello('w2', { runId: 'run', generation: 1 });
+  expect(greet(twin, '10.0.0.66')).toMatchObject(refused('LOCKSTEP_CONNECT_FAILED', /is here already/));
+  expect(inShort(greet(twin))).toContain('welcome');
+});
+
+it('is heard once however often it suspects another', () => {
+  const suspicion = { type: 'suspect', generation: 1, rank: 1, why: 'x', broken: false } as const;
+  expect(inShort(story.say(1, suspicion))).toEqual(['notice', 'setTimer']);
+  for (let i = 0; i < 3; i += 1) expect(story.say(1, suspicion)).toEqual([]);
+  expect(inShort(story.say(1, { ...suspicion, broken: true }))).toEqual(['notice']);
+});
+
+it('is left out when it alone cannot reach a second worker, where there are others', () => {
+  const suspect = (generation: number, rank: number): string[] => {
+    story.say(1, { type: 'suspect', generation, rank, why: 'silent', broken: false });
+    return inShort(story.machine.handle({ is: 'timer', timer: { kind: 'suspicion', generation } }));
+  };
+  story.join(4);
+  expect(suspect(1, 2)).toEqual([
+    'setTimer',
+    'close',
+    'journal',
+    'formed',
+    ...['1', '2', '4'].map((to) => `membership to ${to}`),
+  ]);
+  story.align(2, 1, [1, 2, 4]);
+  expect(suspect(2, 1)).toEqual([
+    'setTimer',
+    'close',
+    'journal',
+    'formed',
+    'membership to 2',
+    'membership to 4',
+  ]);
+});
+
+it('is left out when it doubts in each generation, and no step is taken meanwhile', () => {
+  expect(inShort(story.say(1, accuse([])))).toContain('membership to 1');
+  expect(story.say(1, accuse([], 2))).toEqual([]); // Before there is a step.
+  story.align(2, 5, [1, 2, 3]);
+  expect(inShort(story.say(1, accuse([], 2)))).toEqual([
+    'setTimer',
+    'close',
+    'journal',
+    'formed',
+    'membership to 2',
+    'membership to 3',
+  ]);
+});
+
+it('is kept out when it says that it is further than the run goes', () => {
+  story.machine.handle({ is: 'closed', connection: 3, why: 'x' });
+  const ahead = story.say(2, { type: 'standing', generation: 2, hasState: true, step: 13 });
+  expect(inShort(ahead)).toEqual(['quarantine', 'close', 'journal', 'formed', 'membership to 1']);
+});
+
+it('is kept out when it alone has other weights at the end', () => {
+  const last = (connection: number, weightsSha256: string): CoordinatorEffect[] =>
+    story.say(connection, { type: 'finished', generation: 1, step: 10, weightsSha256 });
+  last(1, sha);
+  last(2, 'b'.repeat(64));
+  const effects = last(3, sha);
+  expect(effects[0]).toMatchObject({ do: 'quarantine', workerId: 'w2' });
+  expect(inShort(effects).slice(1)).toEqual([
+    'close',
+    'journal',
+    'formed',
+    'membership to 1',
+    'membership to 3',
+  ]);
+});
