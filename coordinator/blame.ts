@@ -1,6 +1,8 @@
 // Whose fault a generation's trouble is, and what follows from it: who cannot be reached, who sent what it must not, and
 // whether a number that is not finite is one worker's or the model's. Verdicts say why. Pure.
 
+import { Credit } from './credit.ts';
+import type { CoordinatorEffect, Timer } from './effects.ts';
 import { Exclusions } from './exclusions.ts';
 import { Suspicions } from './suspicion.ts';
 
@@ -13,17 +15,15 @@ export type Doubt =
   /** That was done, and the same worker doubts it again: it may be that one. */
   | 'doubter';
 
-/** From so many members on, one alone that has trouble with two of them is likelier to be at fault than both of those. */
-const membersWithMajority = 3;
-
 export class Blame {
   readonly suspicions = new Suspicions();
-  /** Whom each suspected alone, so that it had to go. */
-  readonly #suspected = new Map<string, string>();
   readonly exclusions: Exclusions;
+  readonly credit = new Credit();
   /** Step of the newest claim that the model has gone bad, and who made it. */
   #claim: { readonly step: number; readonly workerId: string } | null = null;
-  #doubted: { readonly step: number; readonly workerId: string } | null = null;
+  /** The newest step that something was wrong with, and who could not say whose fault it was. */
+  #doubted: number | null = null;
+  #doubter: string | null = null;
   /** The generation and the step of it that are looked at. */
   #verifying: { readonly step: number; readonly generation: number } | null = null;
 
@@ -35,13 +35,6 @@ export class Blame {
   /** A new generation: whoever is in it can be trusted again. */
   formed(): void {
     this.suspicions.clear();
-  }
-
-  /** One alone suspects another: is it believed? Not when it did so before, of one that is not this one. */
-  believes(by: string, of: string, members: number): boolean {
-    const other = this.#suspected.get(by) ?? of;
-    this.#suspected.set(by, other);
-    return other === of || members < membersWithMajority;
   }
 
   /**
@@ -57,10 +50,22 @@ export class Blame {
   /** This member of `generation` cannot say whose fault it is that this step's result is not finite. */
   doubts(step: number, generation: number, workerId: string): Doubt {
     const isLookedAt = this.#verifying?.generation === generation && this.#verifying.step === step;
-    const another = this.#doubted !== null && this.#doubted.workerId !== workerId;
+    const another = this.#doubter !== null && this.#doubter !== workerId;
     if (isLookedAt && another) return 'notFinite';
-    this.#doubted = { step, workerId };
+    this.#doubter = workerId;
+    this.lookAt(step);
     return isLookedAt ? 'doubter' : 'verify';
+  }
+
+  /** Something was wrong in this step: what members send each other in it is to be looked at. */
+  lookAt(step: number): void {
+    this.#doubted = step;
+  }
+
+  /** What was set for later. */
+  due(timer: Timer & { readonly workerId: string }): CoordinatorEffect[] {
+    if (timer.kind === 'pardon') this.credit.forget(timer.workerId);
+    return this.exclusions.due(timer);
   }
 
   /**
@@ -68,7 +73,7 @@ export class Blame {
    * the others may have committed it itself.
    */
   verifies(step: number, generation: number): boolean {
-    const doubted = this.#doubted?.step ?? Number.POSITIVE_INFINITY;
+    const doubted = this.#doubted ?? Number.POSITIVE_INFINITY;
     if (step < doubted || step > doubted + 1) return false;
     this.#verifying = { step, generation };
     return true;

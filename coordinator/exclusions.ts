@@ -31,14 +31,17 @@ export class Exclusions {
     this.#quarantined = new Map(quarantined);
   }
 
-  /**
-   * For as many milliseconds as it returns. Null: it stays, for it happened once and may be nobody's fault (`pardonable`: a
-   * connection that broke, a doubt).
-   */
-  exclude(workerId: string, pardonable: boolean): number | null {
+  /** It stays: this happened once of late and may be nobody's fault, as a connection that broke or a doubt. */
+  pardons(workerId: string): boolean {
+    if (this.#times.has(workerId)) return false;
+    this.#times.set(workerId, 1);
+    return true;
+  }
+
+  /** For as many milliseconds as it returns. */
+  exclude(workerId: string): number {
     const times = this.#times.get(workerId) ?? 0;
     this.#times.set(workerId, times + 1);
-    if (pardonable && times === 0) return null;
     this.#unreachable.add(workerId);
     return Math.min(exclusionMs.most, exclusionMs.first * 2 ** times);
   }

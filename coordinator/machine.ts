@@ -8,6 +8,7 @@ import { Arrivals, type Decision } from './arrivals.ts';
 import { Blame } from './blame.ts';
 import { departureOf, mustHandOver } from './departure.ts';
 import type { CoordinatorEffect, CoordinatorEvent, FromWorker, Timer } from './effects.ts';
+import { formingMs } from './membership.ts';
 import { PresentMembership } from './present-membership.ts';
 import { Progress, type StepResult } from './progress.ts';
 import { endingOf } from './results.ts';
@@ -117,7 +118,9 @@ export class CoordinatorMachine {
       case 'suspect':
         return this.#suspect(worker, message);
       default:
-        return this.#isMember(worker, message.generation) ? this.#ofMember(worker, message) : [];
+        if (this.#isMember(worker, message.generation)) return this.#ofMember(worker, message);
+        if (message.type === 'accuse') this.#confirm(worker.hello!.workerId, message);
+        return [];
     }
   }
 
@@ -147,6 +150,14 @@ export class CoordinatorMachine {
         return this.#result(worker, message);
       default:
         return message satisfies never;
+    }
+  }
+
+  /** Of a membership that is over: another was faster to say so. */
+  #confirm(by: string, { generation, ranks }: Extract<FromWorker, { type: 'accuse' }>): void {
+    for (const rank of ranks) {
+      const about = this.#present.meantBy(by, generation, rank);
+      if (about !== undefined) this.#blame.credit.confirms(by, about);
     }
   }
 
@@ -339,17 +350,28 @@ export class CoordinatorMachine {
     if (timer.kind === 'gathering') {
       return this.#phase === 'gathering' ? this.#decided(this.#arrivals.gatheredLong()) : [];
     }
-    if ('workerId' in timer) return this.#blame.exclusions.due(timer);
+    if ('workerId' in timer) return this.#blame.due(timer);
     if (timer.generation !== this.#generation) return [];
     switch (timer.kind) {
       case 'suspicion':
         return this.#enforce(verdictOnSuspicions(this.#members, this.#blame));
       case 'forming':
-        return this.#phase === 'aligning' ? this.#enforce(verdictOnLate(this.#members, this.#blame)) : [];
+        return this.#phase === 'aligning' ? this.#late(timer) : [];
       case 'joining':
       case 'joinAtLatest':
         return this.#stopRequested ? [] : this.#decided(this.#arrivals.due(timer.kind));
     }
+  }
+
+  /** All as late as each other have the same time once more. */
+  #late(timer: Timer): CoordinatorEffect[] {
+    const late = this.#present.late();
+    if (late.length > 0) return this.#enforce(verdictOnLate(late, this.#blame));
+    const message = `generation ${this.#generation} takes long to form, with all of its workers`;
+    return [
+      { do: 'notice', message },
+      { do: 'setTimer', timer, ms: formingMs },
+    ];
   }
 
   #enforce(verdict: Verdict): CoordinatorEffect[] {

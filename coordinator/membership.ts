@@ -20,14 +20,25 @@ function memberList(members: readonly Worker[], shards: number): MessageOf<'memb
 }
 
 /** In which a membership forms: arenas are made, programs compiled, states healed. In milliseconds. */
-const formingMs = 300_000;
+export const formingMs = 300_000;
 
-/** Those who keep a membership from forming; nobody where all are as far. */
-export function lateToForm(members: readonly Worker[]): Worker[] {
-  const late = members.filter(({ standing, ready }) => standing === undefined || !ready);
-  const latest = late.filter(({ standing }) => standing === undefined);
-  const found = latest.length > 0 ? latest : late;
-  return found.length < members.length ? found : [];
+/**
+ * Those who keep a membership from forming. Who has the newest state waits for those that heal from it: these go first, and
+ * also where all are late for a second time (`isAgain`), for it can go on without them. Else nobody where all are as far.
+ */
+export function lateToForm(
+  members: readonly Worker[],
+  alignment: Pick<Alignment, 'origin' | 'behind'> | null,
+  isAgain: boolean,
+): Worker[] {
+  const silent = members.filter(({ standing }) => standing === undefined);
+  if (silent.length > 0) return silent.length < members.length ? silent : [];
+  const late = members.filter(({ ready }) => !ready);
+  const heal = late.filter(
+    (each) => alignment?.origin === 'member' && alignment.behind.includes(members.indexOf(each)),
+  );
+  if (late.length === members.length) return isAgain ? heal : [];
+  return heal.length > 0 ? heal : late;
 }
 
 /** A generation is made durable, with `numerics` where it is the run's first, told to people, and then to its members. */

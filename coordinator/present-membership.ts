@@ -3,7 +3,7 @@
 
 import type { Blame } from './blame.ts';
 import type { CoordinatorEffect, ToWorker } from './effects.ts';
-import { alignmentIfKnown, formation } from './membership.ts';
+import { type Alignment, alignmentIfKnown, formation, lateToForm } from './membership.ts';
 import type { Progress } from './progress.ts';
 import { type Numerics, numericsOf } from './run-identity.ts';
 import { sendAlignment, sendTo } from './tell.ts';
@@ -15,8 +15,12 @@ export class PresentMembership {
   #generation: number;
   #members: readonly Worker[] = [];
   #numerics: Numerics | null;
-  /** The members were told where they go on. */
-  #isAligned = true;
+  /** workerIds of the newest membership that was formed and of the one before, in rank order. */
+  #formed: readonly { readonly generation: number; readonly workerIds: readonly string[] }[] = [];
+  /** Where the members were told to go on; null until they were. */
+  #alignment: Alignment | null = null;
+  /** So often the time to form was over. */
+  #timesLate = 0;
 
   constructor(facts: RunFacts, progress: Progress) {
     this.#facts = facts;
@@ -47,15 +51,24 @@ export class PresentMembership {
     return this.#members.includes(worker);
   }
 
+  /** Whom another member of this generation, which may just be over, means by this rank. */
+  meantBy(by: string, generation: number, rank: number): string | undefined {
+    const formed = this.#formed.find((each) => each.generation === generation);
+    return formed?.workerIds.includes(by) ? formed.workerIds[rank] : undefined;
+  }
+
   tell(message: ToWorker): CoordinatorEffect[] {
     return sendTo(this.#members, message);
   }
 
   /** The next generation. */
   form(members: readonly Worker[], reason: string): CoordinatorEffect[] {
-    this.#isAligned = false;
+    this.#alignment = null;
+    this.#timesLate = 0;
     this.#generation += 1;
     this.#members = members;
+    const workerIds = members.map(({ hello }) => hello!.workerId);
+    this.#formed = [{ generation: this.#generation, workerIds }, ...this.#formed.slice(0, 1)];
     this.#progress.formed(members.length);
     for (const member of members) {
       member.memberOf = this.#generation;
@@ -73,11 +86,17 @@ export class PresentMembership {
     this.#members = [];
   }
 
+  /** The time to form is over: those who keep it from that. */
+  late(): Worker[] {
+    this.#timesLate += 1;
+    return lateToForm(this.#members, this.#alignment, this.#timesLate > 1);
+  }
+
   /** Tells the members where they go on, once all have told their standing. */
   alignIfAll(blame: Blame): CoordinatorEffect[] {
-    const alignment = this.#isAligned ? null : alignmentIfKnown(this.#members, this.#progress);
+    const alignment = this.#alignment !== null ? null : alignmentIfKnown(this.#members, this.#progress);
     if (alignment === null) return [];
-    this.#isAligned = true;
+    this.#alignment = alignment;
     const { step, reason } = alignment;
     this.#progress.aligned(step);
     const verify = blame.verifies(step + 1, this.#generation);

@@ -1,4 +1,4 @@
-// Who cannot reach whom in one generation, whom to leave out for it, and who is kept out for a while. Pure.
+// Who cannot reach whom in one generation, and whom to leave out for it. For how long is exclusions.ts's to say. Pure.
 
 /** From the first suspicion to the verdict, in milliseconds: time for the socket of a dead worker to say so itself. */
 export const suspicionMs = 300;
@@ -25,9 +25,12 @@ export class Suspicions {
     return this.#suspects.length === 1 ? 'first' : 'new';
   }
 
-  /** Who suspect this rank. */
-  against(rank: number): number[] {
-    return [...new Set(this.#suspects.flatMap((each) => (each.rank === rank ? each.by : [])))];
+  /** The only member that says so of this rank, which itself says nothing of the kind of that one; null where there is none. */
+  soleWord(rank: number): number | null {
+    const by = new Set(this.#suspects.filter((each) => each.rank === rank).map((each) => each.by));
+    const [first] = by;
+    const isMutual = this.#suspects.some((each) => each.by === rank && each.rank === first);
+    return by.size === 1 && !isMutual ? first! : null;
   }
 
   /** A new generation: whoever is in it can be trusted again. */

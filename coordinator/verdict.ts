@@ -5,7 +5,6 @@ import type { ErrorCode } from '../src/errors.ts';
 import type { Blame } from './blame.ts';
 import type { CoordinatorEffect, FromWorker } from './effects.ts';
 import { letInLater, pardonLater } from './exclusions.ts';
-import { lateToForm } from './membership.ts';
 import { suspicionMs } from './suspicion.ts';
 import { cannotReach, knownCode } from './tell.ts';
 import type { Worker } from './worker-record.ts';
@@ -37,15 +36,14 @@ const none: Verdict = { is: 'none' };
 function leftOutForAWhile(workers: readonly Worker[], why: string, blame: Blame): Verdict {
   const effects = workers.map(({ hello }): CoordinatorEffect => {
     const { workerId } = hello!;
-    return letInLater(workerId, blame.exclusions.exclude(workerId, false)!);
+    return letInLater(workerId, blame.exclusions.exclude(workerId));
   });
   return { is: 'leftOut', workers, why, effects };
 }
 
 /** The forming of a membership took too long. */
-export function verdictOnLate(members: readonly Worker[], blame: Blame): Verdict {
-  const workers = lateToForm(members);
-  return workers.length === 0 ? none : leftOutForAWhile(workers, 'it does not become ready', blame);
+export function verdictOnLate(late: readonly Worker[], blame: Blame): Verdict {
+  return leftOutForAWhile(late, 'it does not become ready', blame);
 }
 
 /** A member says that it cannot reach another. How often it says so makes no difference. */
@@ -68,21 +66,24 @@ export function suspected(
 /** Whoever is suspected was given time to say so itself. */
 export function verdictOnSuspicions(members: readonly Worker[], blame: Blame): Verdict {
   const suspicion = blame.suspicions.verdict();
-  const worker = suspicion === null ? undefined : members[suspicion.rank];
-  if (suspicion === null || worker === undefined) return none;
+  const of = suspicion === null ? undefined : members[suspicion.rank];
+  if (suspicion === null || of === undefined) return none;
+  const by = members[blame.suspicions.soleWord(suspicion.rank) ?? -1];
+  const isBelieved = by === undefined || isWordEnough(by, of, members, blame);
+  const worker = isBelieved ? of : by;
   const { workerId } = worker.hello!;
-  const [by, ...others] = blame.suspicions.against(suspicion.rank).map((rank) => members[rank]!);
-  const isAlone = !suspicion.broken && others.length === 0;
-  if (isAlone && !blame.believes(by!.hello!.workerId, workerId, members.length)) {
-    const why = `it alone cannot reach worker ${workerId}, nor another before: ${suspicion.why}`;
-    return leftOutForAWhile([by!], why, blame);
-  }
-  const ms = blame.exclusions.exclude(workerId, suspicion.broken);
-  if (ms === null) {
+  if (suspicion.broken && blame.exclusions.pardons(workerId)) {
     return { is: 'again', why: `all connect anew: ${suspicion.why}`, effects: [pardonLater(workerId)] };
   }
-  const why = `the others cannot go on with it: ${suspicion.why}`;
-  return { is: 'leftOut', workers: [worker], why, effects: [letInLater(workerId, ms)] };
+  const why = isBelieved
+    ? `the others cannot go on with it: ${suspicion.why}`
+    : `it alone cannot go on with one after another: ${suspicion.why}`;
+  return leftOutForAWhile([worker], why, blame);
+}
+
+/** Between two nobody else can tell. */
+function isWordEnough(by: Worker, about: Worker, members: readonly Worker[], blame: Blame): boolean {
+  return blame.credit.believes(by.hello!.workerId, about.hello!.workerId) || members.length <= 2;
 }
 
 /** What came from others cannot be right. Where it is not known from whom, the step is computed again and looked at. */
@@ -92,14 +93,27 @@ export function verdictOnAccusation(
   members: readonly Worker[],
   blame: Blame,
 ): Verdict {
-  const accused = ranks
-    .map((rank) => members[rank])
-    .filter((worker): worker is Worker => worker !== undefined && worker !== by);
-  if (accused.length > 0) {
-    const got = `worker ${by.hello!.workerId} got from it ${what}`.slice(0, 1_000);
-    return { is: 'keptOut', workers: accused, what: got };
-  }
+  const accused = ranks.map((rank) => members[rank]).find((worker) => worker !== undefined && worker !== by);
+  if (accused !== undefined) return verdictOnAccused(by, accused, { step, what }, members, blame);
   return verdictOnDoubt(by, { step, what, generation }, blame);
+}
+
+/**
+ * One at a time: what else is wrong shows when the step is computed again. On one worker's word one goes for good; then the
+ * others must say so too.
+ */
+function verdictOnAccused(
+  by: Worker,
+  accused: Worker,
+  { step, what }: Pick<Extract<FromWorker, { type: 'accuse' }>, 'step' | 'what'>,
+  members: readonly Worker[],
+  blame: Blame,
+): Verdict {
+  blame.lookAt(step);
+  const got = `worker ${by.hello!.workerId} got from it ${what}`.slice(0, 1_000);
+  if (isWordEnough(by, accused, members, blame)) return { is: 'keptOut', workers: [accused], what: got };
+  const why = `it alone accuses one after another, now worker ${accused.hello!.workerId}: ${what}`;
+  return leftOutForAWhile([by], why.slice(0, 1_000), blame);
 }
 
 /** It costs everybody a membership: who doubts one thing twice, or time and again, goes on without the others for a while. */
@@ -114,13 +128,11 @@ function verdictOnDoubt(
     const message = `step ${step} is not finite: ${what}`;
     return { is: 'over', code: 'LOCKSTEP_NOT_FINITE', message, at: { step } };
   }
-  const ms = blame.exclusions.exclude(workerId, doubt === 'verify');
-  if (ms === null) {
+  if (doubt === 'verify' && blame.exclusions.pardons(workerId)) {
     const why = `step ${step} is computed again, and what the workers send each other is looked at: ${what}`;
     return { is: 'again', why, effects: [pardonLater(workerId)] };
   }
-  const why = `it alone says that step ${step} is not finite`;
-  return { is: 'leftOut', workers: [by], why, effects: [letInLater(workerId, ms)] };
+  return leftOutForAWhile([by], `it alone says that step ${step} is not finite`, blame);
 }
 
 /** What a worker cannot do ends the run where it is the model's or the last worker's trouble; else it is left out.

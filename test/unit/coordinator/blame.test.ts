@@ -46,22 +46,23 @@ it('has the step looked at again in a generation that could not', () => {
 });
 
 it('keeps a worker out twice as long each time, up to a limit', () => {
-  const ms = Array.from({ length: 9 }, () => blame.exclusions.exclude('a', false));
+  const ms = Array.from({ length: 9 }, () => blame.exclusions.exclude('a'));
   expect(ms).toEqual([5_000, 10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000, 300_000]);
-  expect(blame.exclusions.exclude('b', false)).toBe(5_000);
+  expect(blame.exclusions.exclude('b')).toBe(5_000);
 });
 
 it('lets a first broken connection pass, and takes verdicts back in time', () => {
   const { exclusions } = blame;
-  expect(exclusions.exclude('a', true)).toBeNull();
+  expect(exclusions.pardons('a')).toBe(true);
   expect(exclusions.refusalOf('a')).toBeNull();
-  expect(exclusions.exclude('a', true)).toBe(10_000);
+  expect(exclusions.pardons('a')).toBe(false);
+  expect(exclusions.exclude('a')).toBe(10_000);
   expect(exclusions.refusalOf('a')?.code).toBe('LOCKSTEP_CONNECT_FAILED');
   const later = (kind: 'exclusion' | 'pardon') => exclusions.due({ kind, workerId: 'a' });
   expect(later('exclusion')).toMatchObject([{ do: 'setTimer', timer: { kind: 'pardon' } }]);
   expect(exclusions.refusalOf('a')).toBeNull();
   later('pardon');
-  expect(exclusions.exclude('a', false)).toBe(10_000);
+  expect(exclusions.exclude('a')).toBe(10_000);
   for (let i = 0; i < 2; i += 1) later('pardon');
-  expect(exclusions.exclude('a', true)).toBeNull();
+  expect(exclusions.pardons('a')).toBe(true);
 });

@@ -133,10 +133,108 @@ describe('a membership that does not form in time', () => {
     expect(late(2)).toEqual(['setTimer', 'close', 'journal', 'formed', 'membership to 2']);
   });
 
-  it('waits on where nobody is further than another, or when it has formed', () => {
-    expect(late(2)).toEqual([]);
+  it('waits on where nobody is further than another, and looks again', () => {
+    expect(late(2)).toEqual(['notice', 'setTimer']);
+    expect(late(2)).toEqual(['notice', 'setTimer']);
     story.align(2, 0, [1, 2]);
     expect(late(2)).toEqual([]);
     expect(late(1)).toEqual([]);
+  });
+
+  /** Of three, w1 has the state that w2 heals from; w3 has it too. */
+  function healing(): void {
+    story.takeIn(3, 2, 1);
+    for (const [connection, step] of [1, 0, 1].entries())
+      story.say(connection + 1, { type: 'standing', generation: 3, hasState: step > 0, step });
+  }
+
+  it('keeps who has the newest state, and goes on without who does not heal from it', () => {
+    story.align(2, 0, [1, 2]);
+    healing();
+    story.say(3, { type: 'ready', generation: 3 });
+    expect(late(3).slice(-3)).toEqual(['formed', 'membership to 1', 'membership to 3']);
+  });
+
+  it('does so, where all are late, when they have had the time twice', () => {
+    story.align(2, 0, [1, 2]);
+    healing();
+    expect(late(3)).toEqual(['notice', 'setTimer']);
+    expect(late(3).slice(-3)).toEqual(['formed', 'membership to 1', 'membership to 3']);
+  });
+});
+
+describe('one word against another', () => {
+  const suspect = (by: number, rank: number, generation: number, broken = false): CoordinatorEffect[] => [
+    ...story.say(by, { type: 'suspect', generation, rank, why: 'no answer', broken }),
+    ...story.machine.handle({ is: 'timer', timer: { kind: 'suspicion', generation } }),
+  ];
+  /** w4 comes as well: generation 2. */
+  beforeEach(() => {
+    story.takeIn(4, 1, 1);
+    story.align(2, 1, [1, 2, 3, 4]);
+  });
+
+  it('is believed once; who alone suspects one after another is left out itself', () => {
+    expect(inShort(suspect(1, 3, 2)).slice(-3)).toEqual([
+      'membership to 1',
+      'membership to 2',
+      'membership to 3',
+    ]);
+    story.align(3, 1, [1, 2, 3]);
+    const verdict = suspect(1, 2, 3);
+    expect(inShort(verdict).slice(-3)).toEqual(['formed', 'membership to 2', 'membership to 3']);
+    expect(verdict.find((effect) => effect.do === 'formed')).toMatchObject({
+      reason: expect.stringContaining('worker w1 is gone: it alone cannot go on with one after another'),
+    });
+  });
+
+  it('is not one word where the other says so too, or more than one does', () => {
+    suspect(1, 3, 2);
+    story.align(3, 1, [1, 2, 3]);
+    story.say(3, { type: 'suspect', generation: 3, rank: 0, why: 'x', broken: false });
+    expect(inShort(suspect(1, 2, 3)).slice(-2)).toEqual(['membership to 1', 'membership to 2']);
+  });
+
+  it('is not heard again in the same generation', () => {
+    expect(
+      inShort(story.say(1, { type: 'suspect', generation: 2, rank: 1, why: 'x', broken: false })),
+    ).toEqual(['notice', 'setTimer']);
+    for (let times = 0; times < 3; times += 1)
+      expect(story.say(1, { type: 'suspect', generation: 2, rank: 1, why: 'x', broken: false })).toEqual([]);
+  });
+
+  it('keeps one out for good; who alone accuses one after another is left out itself, for a while', () => {
+    expect(inShort(story.say(1, accuse([3], 2)))).toContain('quarantine');
+    story.align(3, 3, [1, 2, 3]);
+    const verdict = story.say(1, accuse([2], 3));
+    expect(inShort(verdict)).toEqual([
+      'setTimer',
+      'close',
+      'journal',
+      'formed',
+      'membership to 2',
+      'membership to 3',
+    ]);
+    expect(alignOf(story.align(4, 3, [2, 3]))).toMatchObject({ verify: true });
+  });
+
+  it('is none where another says so as well, though too late', () => {
+    story.say(1, accuse([3], 2));
+    expect(story.say(2, accuse([3], 2))).toEqual([]);
+    story.align(3, 3, [1, 2, 3]);
+    expect(inShort(story.say(1, accuse([2], 3)))).toContain('quarantine');
+  });
+
+  it('names one at a time', () => {
+    expect(inShort(story.say(1, accuse([1, 2, 3], 2))).filter((each) => each === 'quarantine')).toEqual([
+      'quarantine',
+    ]);
+  });
+
+  it('stands between two: nobody else can tell', () => {
+    story.say(1, accuse([3], 2));
+    story.machine.handle({ is: 'closed', connection: 3, why: 'x' });
+    story.align(4, 3, [1, 2]);
+    expect(inShort(story.say(1, accuse([1], 4)))).toContain('quarantine');
   });
 });
