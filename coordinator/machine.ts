@@ -108,8 +108,6 @@ export class CoordinatorMachine {
         return [{ do: 'sendData', connection: worker.connection }];
       case 'leave':
         return this.#leave(worker);
-      case 'goodbye':
-        return this.#gone([worker], `left: ${message.reason}`);
       case 'failure':
         return this.#workerFailed(worker, message);
       case 'ready':

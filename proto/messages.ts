@@ -188,8 +188,6 @@ export const messages = {
   finished: { direction: 'up', fields: { generation, step, weightsSha256: sha256 } },
   /** The run is over; the connection ends. */
   done: { direction: 'down', fields: {} },
-  /** The worker leaves at once. */
-  goodbye: { direction: 'up', fields: { reason: line } },
   /** The sender cannot go on, or the receiver shall not. */
   failure: {
     direction: 'either',

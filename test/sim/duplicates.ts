@@ -28,7 +28,6 @@ const secondCopies: { readonly [T in MessageType]: 'again' | 'soon' | { readonly
   stop: 'again',
   finished: 'again',
   done: 'again',
-  goodbye: 'again',
   failure: 'again',
   peerHello: { why: 'opens a connection: a second one ends it' },
   partial: 'soon',

@@ -241,11 +241,11 @@ describe('a connection', () => {
     const { listener, accepted, seen } = await coordinator();
     const { connection, seen: atWorker } = await worker(listener);
     connection.send({ type: 'ready', generation: 1 });
-    connection.send({ type: 'goodbye', reason: 'tired' });
+    connection.send({ type: 'finished', generation: 1, step: 2, weightsSha256: 'a'.repeat(64) });
     await seen[0]!.until(() => seen[0]!.messages.length === 2);
     expect(seen[0]!.messages).toEqual([
       { type: 'ready', generation: 1 },
-      { type: 'goodbye', reason: 'tired' },
+      { type: 'finished', generation: 1, step: 2, weightsSha256: 'a'.repeat(64) },
     ]);
     accepted[0]!.send({ type: 'start', generation: 7 });
     await atWorker.until(() => atWorker.messages.length === 1);
