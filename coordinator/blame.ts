@@ -15,10 +15,15 @@ export type Doubt =
   /** That was done, and the same worker doubts it again: it may be that one. */
   | 'doubter';
 
+/** A membership that a worker keeps from forming costs everybody minutes: so often, and it is kept out. */
+const timesLateMax = 3;
+
 export class Blame {
   readonly suspicions = new Suspicions();
   readonly exclusions: Exclusions;
   readonly credit = new Credit();
+  /** How many memberships each kept from forming. */
+  readonly #heldUp = new Map<string, number>();
   /** Step of the newest claim that the model has gone bad, and who made it. */
   #claim: { readonly step: number; readonly workerId: string } | null = null;
   /** The newest step that something was wrong with, and who could not say whose fault it was. */
@@ -30,6 +35,13 @@ export class Blame {
   /** `quarantined`: by the coordinators before. */
   constructor(quarantined: ReadonlyMap<string, string>) {
     this.exclusions = new Exclusions(quarantined);
+  }
+
+  /** It kept a membership from forming, and everybody waited. True when it has had its chances. */
+  heldUp(workerId: string): boolean {
+    const times = (this.#heldUp.get(workerId) ?? 0) + 1;
+    this.#heldUp.set(workerId, times);
+    return times >= timesLateMax;
   }
 
   /** A new generation: whoever is in it can be trusted again. */

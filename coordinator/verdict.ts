@@ -43,6 +43,9 @@ function leftOutForAWhile(workers: readonly Worker[], why: string, blame: Blame)
 
 /** The forming of a membership took too long. */
 export function verdictOnLate(late: readonly Worker[], blame: Blame): Verdict {
+  const lastTime = late.filter(({ hello }) => blame.heldUp(hello!.workerId));
+  if (lastTime.length > 0)
+    return { is: 'keptOut', workers: lastTime, what: 'it did not become ready, again and again' };
   return leftOutForAWhile(late, 'it does not become ready', blame);
 }
 

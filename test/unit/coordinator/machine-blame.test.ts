@@ -3,7 +3,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { CoordinatorEffect } from '../../../coordinator/effects.ts';
 import type { MessageOf } from '../../../proto/messages.ts';
-import { hello, inShort, Story } from './story.ts';
+import { hello, inShort, report, Story } from './story.ts';
 
 let story = new Story();
 beforeEach(() => {
@@ -131,6 +131,20 @@ describe('a membership that does not form in time', () => {
       story.say(connection, { type: 'standing', generation: 2, hasState: false, step: 0 });
     story.say(2, { type: 'ready', generation: 2 });
     expect(late(2)).toEqual(['setTimer', 'close', 'journal', 'formed', 'membership to 2']);
+  });
+
+  it('keeps out who does not become ready for the third time', () => {
+    for (const generation of [2, 4]) {
+      story.say(1, { type: 'standing', generation, hasState: false, step: 0 });
+      expect(late(generation)).toEqual(['setTimer', 'close', 'journal', 'formed', 'membership to 1']);
+      story.align(generation + 1, 0, [1]);
+      story.machine.handle({ is: 'timer', timer: { kind: 'exclusion', workerId: 'w2' } });
+      story.join(2);
+      story.machine.handle({ is: 'timer', timer: { kind: 'joining', generation: generation + 1 } });
+      expect(inShort(story.say(1, report(generation + 1, 1)))).toContain('membership to 2');
+    }
+    story.say(1, { type: 'standing', generation: 6, hasState: true, step: 1 });
+    expect(late(6)).toEqual(['quarantine', 'close', 'journal', 'formed', 'membership to 1']);
   });
 
   it('waits on where nobody is further than another, and looks again', () => {
