@@ -362,6 +362,7 @@ export class CoordinatorSession {
   /** Checkpoints in the making are finished first: a failure loses nothing that was good. */
   async #failed(code: ErrorCode, message: string): Promise<void> {
     try {
+      await this.#keeper.forget();
       await this.#keeper.settled();
     } finally {
       await this.#closeAll(null);

@@ -293,7 +293,8 @@ export class WorkerSession {
       held: this.#held,
       send: (message) => this.#send(message),
       snapshot: (step, isLast, { memory }) => {
-        const of = { generation, step, isLast };
+        const isWanted = (): boolean => this.#machine.generation === generation;
+        const of = { generation, step, isLast, isWanted };
         this.#background(this.#snapshots.take(of, memory, run.layout, this.#link));
       },
       lease: this.#lease,

@@ -15,12 +15,15 @@ export interface SnapshotOf {
   readonly step: number;
   /** After it there are no more steps. */
   readonly isLast: boolean;
+  /** False once its generation is over: nobody takes the rest of it then. */
+  readonly isWanted: () => boolean;
 }
 
 export class Snapshots {
   /** Memory of a copy that has left: that of a new one costs more than the copy. */
   #spare: Float32Array[] | null = null;
-  #inFlight = false;
+  /** The newest of those that were taken and have not left. */
+  #inFlight: SnapshotOf | null = null;
   #settled: Promise<void> = Promise.resolve();
 
   /** When those that were taken have left; rejects as they do. */
@@ -30,16 +33,17 @@ export class Snapshots {
 
   /**
    * Copies the state now. A snapshot that comes while the one before is still on its way is left out (the last one waits for
-   * its turn): there are never more than two copies of the state. Rejects with LOCKSTEP_NOT_FINITE.
+   * its turn, the first of a generation for as long as a piece of one before takes): there are never more than two copies of
+   * the state. Rejects with LOCKSTEP_NOT_FINITE.
    */
   take(of: SnapshotOf, memory: EngineMemory, layout: StateLayout, link: Link<'worker'>): Promise<void> {
-    if (this.#inFlight && !of.isLast) return Promise.resolve();
-    this.#inFlight = true;
+    if (this.#inFlight?.generation === of.generation && !of.isLast) return Promise.resolve();
+    this.#inFlight = of;
     const copy = this.#copy(stateVectors(memory, layout).map(({ floats }) => floats));
     this.#settled = this.#settled
       .then(() => send(of, copy, layout, link))
       .finally(() => {
-        this.#inFlight = false;
+        if (this.#inFlight === of) this.#inFlight = null;
         this.#spare = copy;
       });
     return this.#settled;
@@ -54,7 +58,7 @@ export class Snapshots {
 }
 
 async function send(
-  { generation, step }: SnapshotOf,
+  { generation, step, isWanted }: SnapshotOf,
   copy: readonly Float32Array[],
   layout: StateLayout,
   link: Link<'worker'>,
@@ -71,9 +75,10 @@ async function send(
       total: bytes.length,
       bytes: piece,
     });
-    await sendPieces(
+    const isWhole = await sendPieces(
       bytes,
       (offset, piece) => {
+        if (!isWanted()) return false;
         // A piece at a time: one turn for all would be a long one.
         const first = offset / Float32Array.BYTES_PER_ELEMENT;
         const bad = notFiniteIn(floats, first, first + piece.length / Float32Array.BYTES_PER_ELEMENT);
@@ -82,6 +87,7 @@ async function send(
       },
       () => link.drained(),
     );
+    if (!isWhole) return;
   }
 }
 

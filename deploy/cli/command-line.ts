@@ -28,8 +28,13 @@ function version(): string {
   return description.version;
 }
 
-// `lockstep ... | head` ends the reader early: nothing to say, nothing to go on for.
-stdout.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : fail(error)));
+// `lockstep ... | head` ends the reader early: nothing to say, nothing to go on for, except where a run is to be kept.
+let readerGone = (): void => process.exit(0);
+stdout.on('error', (error: NodeJS.ErrnoException) =>
+  error.code === 'EPIPE' ? readerGone() : process.exit(fail(error)),
+);
+// A log that nobody reads costs the log, not the run; and there is nowhere to say so.
+stderr.on('error', () => undefined);
 process.on('uncaughtException', (error) => process.exit(fail(error)));
 process.on('unhandledRejection', (reason) => process.exit(fail(reason)));
 
@@ -41,6 +46,9 @@ try {
     stderr,
     cores: availableParallelism(),
     version: version(),
+    onReaderGone: (listener) => {
+      readerGone = listener;
+    },
     setExitCode: (code) => {
       exitCode = code;
     },

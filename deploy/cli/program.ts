@@ -12,7 +12,8 @@ import { workerCommand } from './commands/worker.ts';
 import type { Context } from './context.ts';
 
 const exitCodes = `
-Exit codes: 0 done, 1 failed, 2 bad usage or config, 3 failed but worth retrying, 130/143 stopped by a signal.
+Exit codes: 0 done, 1 failed, 2 bad usage or config, 3 failed but worth retrying, 129/130/141/143 stopped by a signal
+(SIGHUP, SIGINT, a reader of stdout that went, SIGTERM).
 The first Ctrl-C finishes the step and writes a checkpoint, the second exits at once.
 Environment: LOCKSTEP_TOKEN the cluster's token, LOCKSTEP_ISA avx512|avx2|neon|portable, LOCKSTEP_WASM relaxed|strict,
 LOCKSTEP_DEBUG=1 stack traces.`;

@@ -22,6 +22,7 @@ export async function runSession(
 ): Promise<RunResult | null> {
   const display = new RunDisplay(context, displayStyle(context, options.json));
   const signal = new ProcessStopSignal((line) => display.log(line));
+  context.onReaderGone(() => signal.readerGone());
   // The log is made by the first event: a run that fails before it leaves nothing behind.
   let log: EventLog | null = null;
   let done = false;

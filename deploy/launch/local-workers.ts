@@ -123,12 +123,12 @@ function exitOf(
 }
 
 /**
- * In a worker that startLocalWorkers spawned: calls `onOrphaned` when the parent is gone, and leaves Ctrl-C, which a
- * terminal sends to every process, to the parent. Does nothing in a worker started by hand.
+ * In a worker that startLocalWorkers spawned: calls `onOrphaned` when the parent is gone, and leaves Ctrl-C, and the
+ * hangup, which a terminal sends to every process, to the parent. Does nothing in a worker started by hand.
  */
 export function followParent(onOrphaned: () => void): boolean {
   if (process.channel === undefined || process.channel === null) return false;
-  process.on('SIGINT', () => undefined);
+  for (const signal of ['SIGINT', 'SIGHUP'] as const) process.on(signal, () => undefined);
   process.once('disconnect', onOrphaned);
   process.channel.unref();
   return true;

@@ -27,6 +27,9 @@ export class LanePool {
   #control: Int32Array | null = null;
   #state: 'idle' | 'running' | 'broken' = 'idle';
 
+  /** A process that exits waits for its threads, and one that is ended leaves the others in their barrier. */
+  readonly #onExit = (): void => void abortLanes(this.memory.arena.ints);
+
   private constructor(memory: EngineMemory, threads: LaneThreads) {
     this.memory = memory;
     this.#compiled = memory.compiled;
@@ -35,6 +38,7 @@ export class LanePool {
     step.forEach((segment, index) => void this.#places.set(segment, { phase: 'step', index }));
     update.forEach((segment, index) => void this.#places.set(segment, { phase: 'update', index }));
     this.#places.set(evaluate, { phase: 'evaluate', index: 0 });
+    process.once('exit', this.#onExit);
   }
 
   /** Makes the arena and attaches the threads. Throws LOCKSTEP_OUT_OF_MEMORY, LOCKSTEP_BACKEND_UNAVAILABLE or
@@ -100,6 +104,7 @@ export class LanePool {
   close(): void {
     if (this.#state === 'running') this.#giveUp();
     this.#state = 'broken';
+    process.off('exit', this.#onExit);
   }
 
   #onAllLanes(task: WithoutLane<LaneTask>): Promise<LaneReport[]> {
