@@ -72,7 +72,7 @@ export class MemberResults {
     if (judged === 'known') return judged;
     if (judged === 'unlike') return { problem: `it sent two unlike reports of step ${step}` };
     if (this.#startStep === null || step !== this.#step + 1 || step > endStep) {
-      return { problem: `it sent a report of step ${step} behind step ${this.#step} of ${endStep}` };
+      return { problem: `it sent a report of step ${step} after step ${this.#step} of ${endStep}` };
     }
     this.#step = step;
     this.#reports.add(step, sums);

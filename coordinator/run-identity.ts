@@ -3,7 +3,7 @@
 
 import type { MessageOf } from '../proto/messages.ts';
 import type { Checkpoint } from '../src/checkpoint/state.ts';
-import { changedKey, type FixedPart, fixedPart } from '../src/config/fixed-part.ts';
+import { changeOfFixed, changeText, type FixedPart, fixedPart } from '../src/config/fixed-part.ts';
 import type { RunConfig } from '../src/config/schema.ts';
 import type { Dataset } from '../src/data/dataset.ts';
 import { LockstepError } from '../src/errors.ts';
@@ -42,10 +42,10 @@ export function checkSameRun(
   from: Checkpoint | null,
 ): void {
   const checkpoint = `the checkpoint in ${out}`;
-  if (from !== null) checkSame(from, now, `${checkpoint} was made with`, `${checkpoint} was trained on`);
+  if (from !== null) checkSame(from, now, `${checkpoint} was made`, `${checkpoint} was trained on`);
   const { identity, numerics, generation } = journal;
   const run = `the run in ${out}`;
-  if (identity !== null) checkSame(identity, now, `${run} was begun with`, `${run} was begun on`);
+  if (identity !== null) checkSame(identity, now, `${run} was begun`, `${run} was begun on`);
   const isKnown = generation === 0 || (identity !== null && numerics !== null);
   if (from === null && !isKnown) {
     throw mismatch(
@@ -68,9 +68,10 @@ function checkSame(
   made: string,
   trained: string,
 ): void {
-  const changed = changedKey(before.config, now.config);
-  if (changed !== null) {
-    throw mismatch(`${made} another "${changed}"; resume with the same config, or train into another --out`);
+  const change = changeOfFixed(before.config, now.config);
+  if (change !== null) {
+    const how = changeText(change);
+    throw mismatch(`${made} ${how}; resume with the same config, or train into another --out`);
   }
   if (before.datasetSha256 === now.datasetSha256) return;
   const [then, is] = [before, now].map(({ datasetSha256 }) => datasetSha256.slice(0, 12));

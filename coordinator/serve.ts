@@ -57,7 +57,7 @@ export async function openRun(options: OpenRunOptions): Promise<OpenedRun> {
     if (from !== null && from.step > plan.endStep) {
       throw new LockstepError(
         'LOCKSTEP_CHECKPOINT_MISMATCH',
-        `the checkpoint is at step ${from.step}, behind step ${plan.endStep}, where this run is to end`,
+        `the checkpoint is at step ${from.step}, beyond step ${plan.endStep}, where this run is to end`,
       );
     }
     // Workers that may come back have not been told of the end, unless the journal says so.

@@ -2,7 +2,7 @@
 // leaving, and being without a coordinator for a while. The steps themselves are step/step-machine.ts.
 
 import type { MessageFrom, MessageOf } from '../proto/messages.ts';
-import { changedKey } from '../src/config/fixed-part.ts';
+import { changeOfFixed, changeText } from '../src/config/fixed-part.ts';
 import { type ErrorCode, errorCodes } from '../src/errors.ts';
 
 type FromCoordinator = MessageFrom<'coordinator'>;
@@ -93,16 +93,16 @@ const expected: { readonly [P in Phase]: readonly FromCoordinator['type'][] } = 
   over: [],
 };
 
-/** What another coordinator of the same run has otherwise, or null; `fixed`: what must not change while the run goes on. */
+/** What another coordinator of the same run has otherwise, or null; `fixed`: what must not change while the run goes on, and did. */
 function changeOf(
   before: MessageOf<'welcome'>,
   now: MessageOf<'welcome'>,
 ): { readonly fixed: string | null } | null {
-  if (before.dataset.sha256 !== now.dataset.sha256) return { fixed: 'data set' };
+  if (before.dataset.sha256 !== now.dataset.sha256) return { fixed: 'on another data set' };
   if (before.config === now.config) return null;
   const [then, is] = [before, now].map(({ config }) => parsed(config));
-  const key = changedKey(then, is);
-  return { fixed: key === null ? null : `"${key}"` };
+  const change = changeOfFixed(then, is);
+  return { fixed: change === null ? null : changeText(change) };
 }
 
 /** What is no JSON has nothing in common with any config. */
@@ -301,7 +301,7 @@ export class WorkerMachine {
     if (change !== null && change.fixed !== null) {
       return this.#becomeFailed(
         'LOCKSTEP_USAGE',
-        `the coordinator came back with another ${change.fixed} than this run was begun with; end it, and resume with the same`,
+        `the coordinator came back changed: this run was begun ${change.fixed}; end it, and resume with the same`,
       );
     }
     return [

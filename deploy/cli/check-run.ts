@@ -73,12 +73,12 @@ export function checkJoin(joinUrl: string, insecure: boolean, hasTls: boolean): 
   );
 }
 
-/** Throws LOCKSTEP_USAGE where a run of `steps` would stop at a step that lies behind its end. */
+/** Throws LOCKSTEP_USAGE where a run of `steps` would stop at a step beyond its end. */
 export function checkStop(stopAfter: number | undefined, steps: number): void {
   if (stopAfter === undefined || stopAfter <= steps) return;
   throw new LockstepError(
     'LOCKSTEP_USAGE',
-    `--stop-after ${stopAfter} lies behind the end of the run, which has ${steps} steps`,
+    `--stop-after ${stopAfter} lies beyond the end of the run, which has ${steps} steps`,
   );
 }
 

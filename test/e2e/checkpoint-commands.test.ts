@@ -45,7 +45,9 @@ describe('a run', () => {
     writeFileSync(join(directory.path, 'other.json'), JSON.stringify(other));
     const { exitCode, stderr } = await run('train', 'other.json', '--resume', '--out', 'run');
     expect(exitCode).toBe(2);
-    expect(stderr).toMatch(/^error: the checkpoint in run was made with another "optimizer"/);
+    expect(stderr).toMatch(
+      /^error: the checkpoint in run was made with optimizer\.type "adam", but now it is "sgd";/,
+    );
   });
 });
 

@@ -252,10 +252,10 @@ const cases: readonly Case[] = [
     says: 'error: runs/tiny: there is no run to resume; leave out --resume to start one',
   },
   {
-    what: 'a stop behind the end',
+    what: 'a stop beyond the end',
     args: train('tiny.json', '--stop-after', '5'),
     exitCode: 2,
-    says: 'error: --stop-after 5 lies behind the end of the run, which has 4 steps',
+    says: 'error: --stop-after 5 lies beyond the end of the run, which has 4 steps',
   },
   {
     what: 'an address open to others',

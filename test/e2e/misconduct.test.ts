@@ -124,7 +124,7 @@ it.each<[string, (generation: number) => MessageFrom<'worker'>, RegExp]>([
   [
     'a report of a step that is not in the plan',
     report,
-    /worker rogue is gone: it sent a report of step 4000000000 behind step 0 of 600/,
+    /worker rogue is gone: it sent a report of step 4000000000 after step 0 of 600/,
   ],
   [
     'a second hello',

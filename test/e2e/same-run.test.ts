@@ -93,13 +93,13 @@ it('takes no other config and no other kernels when there is no checkpoint; memb
   await stepped;
   worker.child.kill('SIGSTOP');
   await killCoordinator();
-  for (const [name, key] of [
-    ['slower.json', 'optimizer'],
-    ['measured.json', 'metrics'],
+  for (const [name, path] of [
+    ['slower.json', 'optimizer.learningRate'],
+    ['measured.json', 'metrics[0]'],
   ] as const) {
     options.config = name;
     await expect(cluster.startCoordinator(true)).rejects.toThrow(
-      `the coordinator ended with 2: error: the run in ${options.out} was begun with another "${key}"; resume with the same config`,
+      `the coordinator ended with 2: error: the run in ${options.out} was begun with ${path} `,
     );
   }
   options.config = 'other-cadence.json';

@@ -105,7 +105,7 @@ export function formatEvent(event: RunEvent): string | null {
     case 'listening':
       return `waiting for workers at ${event.url}${event.isAny ? ', or another address of this machine' : ''}`;
     case 'membership':
-      return `${plural(event.world, 'worker')}${event.wanted === null ? '' : ` of ${event.wanted}`} (generation ${event.generation}): ${event.reason}`;
+      return `${plural(event.world, 'worker')}${event.wanted === null || event.world > event.wanted ? '' : ` of ${event.wanted}`} (generation ${event.generation}): ${event.reason}`;
     case 'evaluation':
       return `epoch ${event.epoch}  held-out samples: ${formatMetrics(event.metrics)}`;
     case 'notice':

@@ -53,9 +53,9 @@ describe('a report', () => {
     [
       'a step that is not in the plan',
       () => report(1, 4e9),
-      /a report of step 4000000000 behind step 3 of 10/,
+      /a report of step 4000000000 after step 3 of 10/,
     ],
-    ['a step that is not the next', () => report(1, 5), /step 5 behind step 3/],
+    ['a step that is not the next', () => report(1, 5), /step 5 after step 3/],
     ['another result for one step', () => unlike(report(1, 2)), /two unlike reports of step 2/],
     ['step 0', () => report(1, 0), /a report of step 0/],
   ])('%s is misconduct', (_what, message, told) => {
@@ -66,7 +66,7 @@ describe('a report', () => {
   it('that is long over is a replay', () => {
     running({ endStep: 20, steps: 20, evaluateAfter: () => false });
     steps(12);
-    expect(whatOf(story.say(1, report(1, 1)))).toMatch(/a report of step 1 behind step 12/);
+    expect(whatOf(story.say(1, report(1, 1)))).toMatch(/a report of step 1 after step 12/);
   });
 
   it('is for rank 0 to send', () => {

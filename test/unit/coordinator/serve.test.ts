@@ -120,15 +120,15 @@ it('refuses another config, naming what differs', async () => {
   await writeAt(3, dataset.sha256, { ...config, batch: 10 });
   await expect(resume()).rejects.toMatchObject({
     code: 'LOCKSTEP_CHECKPOINT_MISMATCH',
-    message: expect.stringContaining('was made with another "batch"'),
+    message: expect.stringContaining('was made with batch 10, but now it is 20'),
   });
 });
 
-it('refuses a step behind the end of the run', async () => {
+it('refuses a step beyond the end of the run', async () => {
   await writeAt(5);
   await expect(resume()).rejects.toMatchObject({
     code: 'LOCKSTEP_CHECKPOINT_MISMATCH',
-    message: 'the checkpoint is at step 5, behind step 4, where this run is to end',
+    message: 'the checkpoint is at step 5, beyond step 4, where this run is to end',
   });
 });
 
@@ -140,22 +140,27 @@ describe('a run without a checkpoint', () => {
     journal.formed(1, ['a'], numerics);
     journal.close();
   };
-  const changed: readonly (readonly [string, Partial<RunConfig>])[] = [
-    ['optimizer', { optimizer: { ...config.optimizer, learningRate: 0.01 } as RunConfig['optimizer'] }],
-    ['metrics', { metrics: [] }],
-    ['clipNorm', { clipNorm: 1 }],
+  const layers = [...config.model.layers, { type: 'relu' }];
+  const changed: readonly (readonly [string, object])[] = [
+    [
+      'with optimizer.learningRate 0.01, but now it is 0.1',
+      { optimizer: { ...config.optimizer, learningRate: 0.01 } },
+    ],
+    ['with model.layers[2] {"type":"relu"}, but now it is left out', { model: { ...config.model, layers } }],
+    ['with clipNorm 1, but now it is left out', { clipNorm: 1 }],
   ];
 
-  it.each(changed)('is not gone on with under another %s; then it is, under its own', async (key, more) => {
-    begun(identityOf({ config: { ...config, ...more }, dataset }));
+  it.each(changed)('begun %s, is not gone on with; under its own config it is', async (how, more) => {
+    const own = { ...config, ...more } as RunConfig;
+    begun(identityOf({ config: own, dataset }));
     const before = readFileSync(join(out, 'journal.ndjson'), 'utf8');
     await expect(resume()).rejects.toMatchObject({
       code: 'LOCKSTEP_CHECKPOINT_MISMATCH',
-      message: `the run in ${out} was begun with another "${key}"; resume with the same config, or train into another --out`,
+      message: `the run in ${out} was begun ${how}; resume with the same config, or train into another --out`,
     });
     expect(readFileSync(join(out, 'journal.ndjson'), 'utf8')).toBe(before);
-    const own = { ...{ config: { ...config, ...more }, dataset, out, resume: true, workers: 0 } };
-    const opened = await openRun({ ...own, stopAfterStep: undefined, onEvent: () => {} });
+    const again = { ...{ config: own, dataset, out, resume: true, workers: 0 } };
+    const opened = await openRun({ ...again, stopAfterStep: undefined, onEvent: () => {} });
     expect(opened.is).toBe('open');
   });
 

@@ -233,7 +233,7 @@ describe('without a coordinator', () => {
           do: 'fail',
           code: 'LOCKSTEP_USAGE',
           message:
-            'the coordinator came back with another "batch" than this run was begun with; end it, and resume with the same',
+            'the coordinator came back changed: this run was begun with batch 32, but now it is 16; end it, and resume with the same',
         },
       ]);
     });

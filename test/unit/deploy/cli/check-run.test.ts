@@ -80,7 +80,7 @@ describe('steps', () => {
     expect(() => checkStop(8, 8)).not.toThrow();
     expect(() => checkStop(undefined, 8)).not.toThrow();
     expect(errorOf(() => checkStop(9, 8)).message).toBe(
-      '--stop-after 9 lies behind the end of the run, which has 8 steps',
+      '--stop-after 9 lies beyond the end of the run, which has 8 steps',
     );
   });
 });

@@ -102,6 +102,7 @@ describe('a run', () => {
       { event: 'checkpoint', step: 188, path: 'x' },
       { event: 'evaluation', step: 188, epoch: 1, metrics: { loss: 0.25, accuracy: 0.9 } },
       { event: 'membership', generation: 2, world: 1, wanted: 2, reason: 'worker 1 joined' },
+      { event: 'membership', generation: 4, world: 3, wanted: 2, reason: 'worker 3 joined' },
       { event: 'listening', url: 'ws://127.0.0.1:7070', isAny: false },
       { event: 'notice', message: 'native kernels are not built: WebAssembly is used' },
     ];
@@ -110,6 +111,7 @@ describe('a run', () => {
       null,
       'epoch 1  held-out samples: loss 0.2500  accuracy 90.00 %',
       '1 worker of 2 (generation 2): worker 1 joined',
+      '3 workers (generation 4): worker 3 joined',
       'waiting for workers at ws://127.0.0.1:7070',
       'native kernels are not built: WebAssembly is used',
     ]);
