@@ -15,6 +15,7 @@ import type { RunConfig } from '../src/config/schema.ts';
 import type { Dataset } from '../src/data/dataset.ts';
 import type { RunEvent, RunResult } from '../src/engine/events.ts';
 import { asLockstepError, LockstepError } from '../src/errors.ts';
+import { idleStepsText } from './idle-steps.ts';
 import { Journal } from './journal.ts';
 import { checkSameRun, identityOf } from './run-identity.ts';
 import { planRun, type RunPlan } from './run-plan.ts';
@@ -67,6 +68,9 @@ export async function openRun(options: OpenRunOptions): Promise<OpenedRun> {
     }
     journal.begin(identity);
     if (found !== null) journal.keepsIn(dirname(found.path));
+    const { learningRate, cadence } = plan.facts;
+    const idle = idleStepsText(learningRate, cadence.steps, resume);
+    if (idle !== null) onEvent({ event: 'notice', message: idle });
     const session = new CoordinatorSession({
       plan,
       workersWanted: Math.max(1, workers),

@@ -44,7 +44,7 @@ export async function dialFirst(
   let told = false;
   const isWorthWaiting = (error: LockstepError): boolean => {
     // A reset is the answer of one who is there and speaks otherwise, for instance TLS.
-    if (isReset(error)) return false;
+    if (isReset(error.cause)) return false;
     if (!told) onWait(error.message);
     told = true;
     return true;
@@ -98,8 +98,8 @@ async function dialUntil(
   }
 }
 
-const isReset = ({ cause }: LockstepError): boolean =>
-  cause instanceof ProtocolError && cause.message.includes('ECONNRESET');
+const isReset = (cause: unknown): boolean =>
+  cause instanceof ProtocolError && cause.code === 'unreachable' && cause.message.includes('ECONNRESET');
 
 /** Answers of a proxy whose coordinator is not there, or starts. */
 const awayStatuses: readonly number[] = [502, 503, 504];
@@ -122,6 +122,14 @@ async function dial({ url, token, tls, insecure }: Door, signal: AbortSignal): P
       signal,
     });
   } catch (error) {
+    if (isReset(error) && url.protocol === 'ws:') {
+      const where = `${url.hostname}:${port}`;
+      throw new LockstepError(
+        'LOCKSTEP_CONNECT_FAILED',
+        `${where} answered by a reset (ECONNRESET), not as a plain WebSocket: does it speak TLS? Then join wss://${where}`,
+        { cause: error },
+      );
+    }
     if (error instanceof ProtocolError && isAway(error)) {
       throw new LockstepError(
         'LOCKSTEP_CONNECT_FAILED',

@@ -2,6 +2,7 @@
 
 import { isLoopback } from '../../proto/transport/loopback.ts';
 import type { RunConfig } from '../../src/config/schema.ts';
+import type { DataConfig } from '../../src/config/schema-data.ts';
 import type { Dataset } from '../../src/data/dataset.ts';
 import { checkFit } from '../../src/data/fit.ts';
 import { LockstepError } from '../../src/errors.ts';
@@ -79,6 +80,15 @@ export function checkStop(stopAfter: number | undefined, steps: number): void {
   throw new LockstepError(
     'LOCKSTEP_USAGE',
     `--stop-after ${stopAfter} lies beyond the end of the run, which has ${steps} steps`,
+  );
+}
+
+/** Throws LOCKSTEP_USAGE where a directory of data is named and the config has no files. */
+export function checkData({ kind }: DataConfig, directory: string | undefined): void {
+  if (directory === undefined || kind === 'csv' || kind === 'idx') return;
+  throw new LockstepError(
+    'LOCKSTEP_USAGE',
+    `--data ${directory}: the data of this config (${kind}) is made by the program, not read from files; leave out --data`,
   );
 }
 

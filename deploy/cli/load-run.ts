@@ -8,6 +8,7 @@ import type { RunConfig } from '../../src/config/schema.ts';
 import type { Dataset } from '../../src/data/dataset.ts';
 import { loadDataset } from '../../src/data/load.ts';
 import { LockstepError } from '../../src/errors.ts';
+import { checkData } from './check-run.ts';
 import { nearFile } from './near-files.ts';
 import type { OverrideOptions } from './options.ts';
 
@@ -29,11 +30,12 @@ async function loadNamed(path: string): Promise<RunConfig> {
 }
 
 /** The data set of `config`; its files are beside the config unless `directory` is given. */
-export function loadRunData(
+export async function loadRunData(
   config: RunConfig,
   configPath: string,
   directory: string | undefined,
 ): Promise<Dataset> {
+  checkData(config.data, directory);
   return loadDataset(config.data, { directory: directory ?? dirname(configPath) });
 }
 

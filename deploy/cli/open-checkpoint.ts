@@ -8,6 +8,7 @@ import type { RunConfig } from '../../src/config/schema.ts';
 import type { Dataset } from '../../src/data/dataset.ts';
 import { loadDataset } from '../../src/data/load.ts';
 import { loadInputs } from '../../src/data/load-inputs.ts';
+import { checkData } from './check-run.ts';
 
 export type SplitName = 'train' | 'test';
 
@@ -29,10 +30,11 @@ export async function openNamed(target: string, stderr: NodeJS.WritableStream): 
 }
 
 /** The data of the checkpoint's config, from --data or the working directory; or the samples of --input. */
-export function openData(
+export async function openData(
   { config }: OpenedCheckpoint,
   options: { readonly data?: string; readonly input?: string },
 ): Promise<Dataset> {
+  checkData(config.data, options.data);
   const directory = options.data ?? '.';
   if (options.input === undefined) return loadDataset(config.data, { directory });
   return loadInputs(config.data, { directory, file: options.input });

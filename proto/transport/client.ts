@@ -46,13 +46,6 @@ const statusRemedies: Readonly<Record<number, string>> = {
   504: 'a proxy finds nobody behind it',
 };
 
-/** A listener that speaks TLS answers a plain request by a reset. */
-function whatHappened({ code, message }: NodeJS.ErrnoException, tls: TlsIdentity | undefined): string {
-  return code === 'ECONNRESET' && tls === undefined
-    ? `${code}; if it speaks TLS, dial wss://`
-    : (code ?? message);
-}
-
 function inClear(where: string): ProtocolError {
   return new ProtocolError(
     'insecure',
@@ -116,8 +109,7 @@ export async function connect<Local extends End>(options: ConnectOptions<Local>)
         fail(new ProtocolError('timeout', `no answer from ${where} within ${timeoutMs} ms`));
       else if (problem !== null)
         fail(new ProtocolError('certificate', `cannot connect to ${where}: ${problem}`));
-      else
-        fail(new ProtocolError('unreachable', `cannot reach ${where} (${whatHappened(error, options.tls)})`));
+      else fail(new ProtocolError('unreachable', `cannot reach ${where} (${error.code ?? error.message})`));
     });
     socket.on('open', () => {
       options.signal?.removeEventListener('abort', abort);

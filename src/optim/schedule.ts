@@ -66,6 +66,22 @@ export function learningRateAt(learningRate: LearningRate, step: number): number
   return rateOf(learningRate, step - 1);
 }
 
+/**
+ * The first step from which on to the last, `steps`, the rate is 0 as the update takes it, in float32; null where the last
+ * step has a rate. A rate that has come down to 0 never rises again.
+ */
+export function firstStepWithoutRate(learningRate: LearningRate, steps: number): number | null {
+  const isNothing = (step: number): boolean => Math.fround(learningRateAt(learningRate, step)) === 0;
+  if (!isNothing(steps)) return null;
+  let [low, high] = [1, steps];
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    if (isNothing(middle)) high = middle;
+    else low = middle + 1;
+  }
+  return high;
+}
+
 function rateOf<K extends Schedule['type']>(schedule: Extract<Schedule, { type: K }>, done: number): number {
   return scheduleTable[schedule.type as K](schedule, done);
 }

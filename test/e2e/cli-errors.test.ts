@@ -198,6 +198,12 @@ const cases: readonly Case[] = [
     says: 'error: missing/images: there is no such file, nor one with .gz; name its directory with --data DIR',
   },
   {
+    what: 'a directory of data for a config without files',
+    args: train('tiny.json', '--data', 'nosuch'),
+    exitCode: 2,
+    says: 'error: --data nosuch: the data of this config (digits) is made by the program, not read from files; leave out --data',
+  },
+  {
     what: 'truncated data',
     args: train('truncated/idx.json'),
     exitCode: 2,

@@ -122,7 +122,11 @@ describe.skipIf(reason !== null)('over TLS', () => {
       2,
       /^error: cannot connect to localhost:\d+: its certificate is for another name/,
     );
-    expectTold(await worker(`ws://127.0.0.1:${port}`), 3, /^error: .*127\.0\.0\.1:\d+.*wss:\/\//);
+    expectTold(
+      await worker(`ws://127.0.0.1:${port}`),
+      3,
+      /^error: (127\.0\.0\.1:\d+) answered by a reset \(ECONNRESET\), not as a plain WebSocket: does it speak TLS\? Then join wss:\/\/\1$/,
+    );
     const plain = await coordinator([]);
     expectTold(
       await worker(`wss://127.0.0.1:${plain.port}`, believing(ours)),

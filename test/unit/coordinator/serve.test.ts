@@ -106,6 +106,37 @@ describe('a run at its end', () => {
   });
 });
 
+it('says at the start which steps will change nothing, and what to do about it', async () => {
+  const messages: string[] = [];
+  const learningRate = { type: 'cosine', peak: 0.1, warmup: 0, total: 3, final: 0 } as const;
+  const idle = { ...config, optimizer: { ...config.optimizer, learningRate } } as RunConfig;
+  const open = async (resume: boolean, of: RunConfig) => {
+    const onEvent = (event: RunEvent): void =>
+      void messages.push(event.event === 'notice' ? event.message : '');
+    const run = await openRun({
+      config: of,
+      dataset,
+      out,
+      resume,
+      workers: 0,
+      stopAfterStep: undefined,
+      onEvent,
+    });
+    if (run.is === 'open') run.session.fail('LOCKSTEP_STOPPED', 'the test is over');
+    await expect(run.is === 'open' && run.session.result).rejects.toThrow('the test is over');
+  };
+  await open(false, config);
+  expect(messages).toEqual([]);
+  rmSync(join(out, 'journal.ndjson'));
+  await open(false, idle);
+  await writeAt(3, dataset.sha256, idle);
+  await open(true, { ...idle, epochs: 4 });
+  expect(messages).toEqual([
+    expect.stringMatching(/the run at step 4: the last step changes .* set optimizer.learningRate.total$/),
+    expect.stringMatching(/the run at step 8: the last 5 steps change .* into another --out$/),
+  ]);
+});
+
 it('refuses another data set, naming both', async () => {
   await writeAt(3, 'd'.repeat(64));
   await expect(resume()).rejects.toMatchObject({
