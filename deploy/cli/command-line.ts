@@ -46,6 +46,7 @@ try {
     stderr,
     cores: availableParallelism(),
     version: version(),
+    typed: ['lockstep', ...process.argv.slice(2)],
     onReaderGone: (listener) => {
       readerGone = listener;
     },

@@ -8,6 +8,8 @@ export interface Context extends Streams {
   /** Cores of this machine. */
   readonly cores: number;
   readonly version: string;
+  /** What was typed, from the program's name on. */
+  readonly typed: readonly string[];
   /** Who hears, in place of the process ending at once, that nobody reads stdout any more. */
   onReaderGone(listener: () => void): void;
   /** Called by a command that ends well but not with 0: a run stopped by a signal. */

@@ -3,6 +3,7 @@
 import type { DoneEvent, RunEvent, RunResult } from '../../src/engine/events.ts';
 import { LockstepError } from '../../src/errors.ts';
 import type { Context } from './context.ts';
+import { goOnCommand } from './go-on.ts';
 import { displayStyle, RunDisplay } from './progress/display.ts';
 import { EventLog } from './progress/event-log.ts';
 import type { OnEvent } from './run-api.ts';
@@ -20,7 +21,11 @@ export async function runSession(
   options: SessionOptions,
   work: (signal: ProcessStopSignal, onEvent: OnEvent) => Promise<RunResult>,
 ): Promise<RunResult | null> {
-  const display = new RunDisplay(context, displayStyle(context, options.json));
+  const display = new RunDisplay(
+    context,
+    displayStyle(context, options.json),
+    goOnCommand(context.typed, options.out),
+  );
   const signal = new ProcessStopSignal((line) => display.log(line));
   context.onReaderGone(() => signal.readerGone());
   // The log is made by the first event: a run that fails before it leaves nothing behind.

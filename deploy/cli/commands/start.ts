@@ -24,7 +24,18 @@ export function startCommand(context: Context): Command {
     .addOption(jsonOption())
     .action(async (options: StartOptions) => {
       const config = join(packageRoot(), 'examples', 'digits-cnn.json');
-      const { out, result } = await train(context, config, options);
+      const { workers, threads } = options;
+      const typed = [
+        'npx',
+        'lockstep',
+        'train',
+        config,
+        '--workers',
+        `${workers}`,
+        '--threads',
+        `${threads}`,
+      ];
+      const { out, result } = await train({ ...context, typed }, config, options);
       if (!options.json && result?.stopped === false)
         context.stdout.write(`\n${nextCommands(out).join('\n')}\n`);
     });

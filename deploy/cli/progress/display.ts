@@ -28,15 +28,20 @@ export function displayStyle({ stderr }: Streams, json: boolean): DisplayStyle {
 export class RunDisplay {
   readonly #streams: Streams;
   readonly #style: DisplayStyle;
+  readonly #goOn: string;
   #start: StartEvent | null = null;
   #step: StepEvent | null = null;
+  /** The first that was taken since this process leads the run. */
+  #firstStep: number | null = null;
   #startedMs = Date.now();
   #shownMs = 0;
   #barShown = false;
 
-  constructor(streams: Streams, style: DisplayStyle) {
+  /** @param goOn the command that goes on with the run where it is stopped */
+  constructor(streams: Streams, style: DisplayStyle, goOn: string) {
     this.#streams = streams;
     this.#style = style;
+    this.#goOn = goOn;
   }
 
   show(event: RunEvent): void {
@@ -71,6 +76,7 @@ export class RunDisplay {
   }
 
   #showStep(event: StepEvent): void {
+    this.#firstStep ??= event.step;
     const last = this.#step?.samplesPerSecond ?? event.samplesPerSecond;
     const smooth = last + samplesPerSecondSmoothing * (event.samplesPerSecond - last);
     this.#step = { ...event, samplesPerSecond: smooth };
@@ -85,7 +91,9 @@ export class RunDisplay {
   #finish(event: DoneEvent): void {
     const start = this.#start;
     this.close();
-    const lines = formatSummary(event, start, Date.now() - this.#startedMs);
+    const since = this.#firstStep === null ? event.steps : this.#firstStep - 1;
+    const elapsedMs = Date.now() - this.#startedMs;
+    const lines = formatSummary(event, { start, since, elapsedMs, goOn: this.#goOn });
     this.#streams.stdout.write(`${lines.join('\n')}\n`);
   }
 

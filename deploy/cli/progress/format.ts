@@ -119,16 +119,27 @@ export function formatEvent(event: RunEvent): string | null {
   }
 }
 
-/** What a person reads at the end of a run; `elapsedMs`: since the start, which may be a resume. */
-export function formatSummary(done: DoneEvent, start: StartEvent | null, elapsedMs: number): string[] {
+export interface RunSummary {
+  readonly start: StartEvent | null;
+  /** Steps that were committed before this coordinator's first: by one before it, or by workers without one. */
+  readonly since: number;
+  /** Since the start, which may be a resume. */
+  readonly elapsedMs: number;
+  /** The command that goes on where the run was stopped. */
+  readonly goOn: string;
+}
+
+/** What a person reads at the end of a run. */
+export function formatSummary(done: DoneEvent, { start, since, elapsedMs, goOn }: RunSummary): string[] {
   const state = done.stopped ? `stopped after step ${done.steps}` : `done: ${plural(done.steps, 'step')}`;
   return [
-    start === null || start.firstStep === 0
+    start === null || since === 0
       ? `${state} in ${formatDuration(elapsedMs)}`
-      : `${state}; ${plural(done.steps - start.firstStep, 'step')} since step ${start.firstStep} in ${formatDuration(elapsedMs)}`,
+      : `${state}; ${plural(done.steps - since, 'step')} since step ${since} in ${formatDuration(elapsedMs)}`,
     ...(Object.keys(done.metrics).length === 0 ? [] : [`  result          ${formatMetrics(done.metrics)}`]),
     `  weights SHA-256 ${done.weightsSha256}`,
     ...(done.checkpoint === null ? [] : [`  checkpoint      ${done.checkpoint}`]),
     ...(start === null ? [] : [`  run directory   ${start.out}`]),
+    ...(done.stopped ? [`  to go on        ${goOn}`] : []),
   ];
 }

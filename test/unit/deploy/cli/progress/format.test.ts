@@ -43,6 +43,8 @@ const step: StepEvent = {
   samplesPerSecond: 3456.7,
 };
 
+const goOn = 'lockstep train digits.json --resume --out runs/digits-cnn';
+
 describe('numbers', () => {
   it.each([
     [0, '0'],
@@ -130,8 +132,7 @@ describe('a run', () => {
           checkpoint: 'runs/digits-cnn/step-940',
           stopped: false,
         },
-        start,
-        42_000,
+        { start, since: 0, elapsedMs: 42_000, goOn },
       ),
     ).toEqual([
       'done: 940 steps in 42 s',
@@ -145,14 +146,15 @@ describe('a run', () => {
   it('says of a run that was taken up again which steps the time is of', () => {
     const weightsSha256 = 'a'.repeat(64);
     const done = { event: 'done', steps: 940, weightsSha256, metrics: {}, checkpoint: null } as const;
-    const resumed = { ...start, firstStep: 752 };
+    // Its workers went on to step 752 while it was away.
+    const resumed = { ...start, firstStep: 564 };
     const state = (stopped: boolean): string | undefined =>
-      formatSummary({ ...done, stopped }, resumed, 9_000)[0];
+      formatSummary({ ...done, stopped }, { start: resumed, since: 752, elapsedMs: 9_000, goOn })[0];
     expect(state(false)).toBe('done: 940 steps; 188 steps since step 752 in 9 s');
     expect(state(true)).toBe('stopped after step 940; 188 steps since step 752 in 9 s');
   });
 
-  it('has no line for a result that was not measured', () => {
+  it('has no line for a result that was not measured, and says how to go on', () => {
     const weightsSha256 = 'a'.repeat(64);
     const done = {
       event: 'done',
@@ -162,9 +164,10 @@ describe('a run', () => {
       checkpoint: null,
       stopped: true,
     } as const;
-    expect(formatSummary(done, null, 1_000)).toEqual([
+    expect(formatSummary(done, { start: null, since: 0, elapsedMs: 1_000, goOn })).toEqual([
       'stopped after step 9 in 1 s',
       `  weights SHA-256 ${weightsSha256}`,
+      `  to go on        ${goOn}`,
     ]);
   });
 });
