@@ -31,6 +31,10 @@ export function refusalOf(hello: Hello, facts: AdmissionFacts, first: Numerics |
         `${facts.packageVersion} (protocol ${facts.protocolVersion}); install the same version on both`,
     };
   }
+  if (hello.runId === '' && hello.generation > 0) {
+    const message = `it comes with generation ${hello.generation} of no run`;
+    return { code: 'LOCKSTEP_PROTOCOL', message };
+  }
   if (hello.runId !== '' && hello.runId !== facts.runId) {
     const message =
       'this worker belongs to another run, or the journal of this one was deleted meanwhile; start it anew: it goes on from ' +

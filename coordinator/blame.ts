@@ -10,9 +10,9 @@ import { Suspicions } from './suspicion.ts';
 export type Doubt =
   /** The step is computed again, and what members send each other in it is looked at. */
   | 'verify'
-  /** That was done, nobody sent anything wrong, and another doubts it as well: it is the model. */
+  /** That was done, nobody sent anything wrong, and another doubts the same step: it is the model. */
   | 'notFinite'
-  /** That was done, and the same worker doubts it again: it may be that one. */
+  /** That was done, and only this worker doubts that step: it may be that one. */
   | 'doubter';
 
 /** A membership that a worker keeps from forming costs everybody minutes: so often, and it is kept out. */
@@ -26,9 +26,10 @@ export class Blame {
   readonly #heldUp = new Map<string, number>();
   /** Step of the newest claim that the model has gone bad, and who made it. */
   #claim: { readonly step: number; readonly workerId: string } | null = null;
-  /** The newest step that something was wrong with, and who could not say whose fault it was. */
+  /** The newest step that something was wrong with. */
   #doubted: number | null = null;
-  #doubter: string | null = null;
+  /** Who could not say whose fault it was, and in which step. */
+  #doubter: { readonly step: number; readonly workerId: string } | null = null;
   /** The generation and the step of it that are looked at. */
   #verifying: { readonly step: number; readonly generation: number } | null = null;
 
@@ -62,9 +63,10 @@ export class Blame {
   /** This member of `generation` cannot say whose fault it is that this step's result is not finite. */
   doubts(step: number, generation: number, workerId: string): Doubt {
     const isLookedAt = this.#verifying?.generation === generation && this.#verifying.step === step;
-    const another = this.#doubter !== null && this.#doubter !== workerId;
+    const before = this.#doubter;
+    const another = before !== null && before.step === step && before.workerId !== workerId;
     if (isLookedAt && another) return 'notFinite';
-    this.#doubter = workerId;
+    this.#doubter = { step, workerId };
     this.lookAt(step);
     return isLookedAt ? 'doubter' : 'verify';
   }

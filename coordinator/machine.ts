@@ -232,11 +232,8 @@ export class CoordinatorMachine {
   #standing(worker: Worker, has: number | null): CoordinatorEffect[] {
     // A second copy must not align, and heal, a second time.
     if (this.#phase !== 'aligning' || worker.standing !== undefined) return [];
-    const { steps } = this.#facts;
-    if (has !== null && has > steps) {
-      return this.#misconduct([worker], `it says it is at step ${has}, where the run has ${steps}`);
-    }
-    worker.standing = has;
+    // The run may have got shorter while workers went on: what lies beyond its end is no state of it.
+    worker.standing = has !== null && has > this.#facts.steps ? null : has;
     return this.#alignIfAll();
   }
 

@@ -13,16 +13,17 @@ export class Takeover {
 
   /**
    * This worker comes with a newer generation than `known`. Two must say so, or the only one there was before the run was
-   * taken up again. `isDenied`: the members of that generation are here, so the newest word is theirs.
+   * taken up again. `isDenied`: the members of that generation are here, so the newest word is theirs. A coordinator that has
+   * formed generations itself has the run: if another took it over, the next line of the journal shows that.
    */
   isShown(
     workerId: string,
     { known, isDenied }: { readonly known: number; readonly isDenied: boolean },
   ): boolean {
-    if (isDenied) return false;
-    this.#saidBy.add(workerId);
     const { generation, membersBefore } = this.#facts;
-    const wasAlone = known === generation && membersBefore.length === 1;
+    if (isDenied || known !== generation) return false;
+    this.#saidBy.add(workerId);
+    const wasAlone = membersBefore.length === 1 && membersBefore[0] === workerId;
     return this.#saidBy.size >= (wasAlone ? 1 : 2);
   }
 }

@@ -333,11 +333,12 @@ export class WorkerMachine {
     return this.#greeting ? [] : this.#send({ type: 'ready', generation: 0 });
   }
 
-  /** Before the welcome, a coordinator that ends the link does not want this worker; one that breaks may stand the next time. */
+  /** Before the welcome, a coordinator that ends the link does not want this worker, unless it said for now; one that breaks may
+      stand the next time. */
   #closed({ why, broken }: Extract<WorkerEvent, { is: 'closed' }>): WorkerEffect[] {
     this.#linked = false;
     this.#greeting = false;
-    if (this.#phase === 'opening' && !broken)
+    if (this.#phase === 'opening' && !broken && this.#redialAfterMs === 0)
       return this.#becomeFailed('LOCKSTEP_PEER_LOST', `the coordinator is gone: ${why}`);
     const afterMs = this.#redialAfterMs;
     this.#redialAfterMs = 0;

@@ -39,6 +39,15 @@ it('does not take it for the model where the same worker doubts it again', () =>
   expect(blame.doubts(8, 4, 'b')).toBe('notFinite');
 });
 
+it('does not take it for the model where another doubted a step long before', () => {
+  blame.doubts(4, 2, 'b');
+  blame.lookAt(60);
+  blame.verifies(60, 3);
+  expect(blame.doubts(60, 3, 'a')).toBe('doubter');
+  blame.verifies(60, 4);
+  expect(blame.doubts(60, 4, 'c')).toBe('notFinite');
+});
+
 it('has the step looked at again in a generation that could not', () => {
   blame.doubts(7, 2, 'a');
   blame.verifies(6, 3);

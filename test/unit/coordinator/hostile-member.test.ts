@@ -79,10 +79,11 @@ it('is left out when it doubts in each generation, and no step is taken meanwhil
   ]);
 });
 
-it('is kept out when it says that it is further than the run goes', () => {
+it('heals like any other when it says that it is further than the run goes', () => {
   story.machine.handle({ is: 'closed', connection: 3, why: 'x' });
-  const ahead = story.say(2, { type: 'standing', generation: 2, hasState: true, step: 13 });
-  expect(inShort(ahead)).toEqual(['quarantine', 'close', 'journal', 'formed', 'membership to 1']);
+  story.say(2, { type: 'standing', generation: 2, hasState: true, step: 13 });
+  const aligned = story.say(1, { type: 'standing', generation: 2, hasState: true, step: 4 });
+  expect(aligned.at(-1)).toMatchObject({ message: { step: 4, source: 0, behind: [1] } });
 });
 
 it('is kept out when it alone has other weights at the end', () => {

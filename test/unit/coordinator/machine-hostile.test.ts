@@ -74,6 +74,25 @@ describe('a newer generation than the coordinator knows', () => {
     expect(greet(1, newer('w1')).at(-1)).toMatchObject({ do: 'fail', code: 'LOCKSTEP_GENERATION_OVER' });
   });
 
+  it('does not end it when another says so than the only member there was', () => {
+    again('w1');
+    expect(refusedWith(greet(2, newer('w2')))).toBe('LOCKSTEP_CONNECT_FAILED');
+    expect(story.machine.phase).toBe('gathering');
+  });
+
+  it('is nothing where it comes from no run', () => {
+    again('w1');
+    expect(refusedWith(greet(1, hello('w1', { generation: 9 })))).toBe('LOCKSTEP_PROTOCOL');
+  });
+
+  it('is denied by a coordinator that formed generations, also while it has no members', () => {
+    running({ workersMin: 3 });
+    for (const connection of [1, 2, 3]) story.machine.handle({ is: 'closed', connection, why: 'x' });
+    for (const connection of [7, 8])
+      expect(refusedWith(greet(connection, newer(`w${connection}`)))).toBe('LOCKSTEP_CONNECT_FAILED');
+    expect(story.machine.phase).toBe('paused');
+  });
+
   it('does not end a run that is new, for one alone', () => {
     story = new Story();
     expect(refusedWith(greet(1, newer('w1')))).toBe('LOCKSTEP_CONNECT_FAILED');

@@ -161,8 +161,22 @@ describe('the end', () => {
   });
 });
 
-it("a state behind the last step of the run is nobody's", () => {
-  story.machine.handle({ is: 'closed', connection: 2, why: 'x' });
-  const standing = { type: 'standing', generation: 2, hasState: true, step: 11 } as const;
-  expect(whatOf(story.say(1, standing))).toBe('it says it is at step 11, where the run has 10');
-});
+it.each([
+  [5, 'checkpoint', 5],
+  [null, 'seed', 0],
+])(
+  'states behind the end of a run that got shorter are none, and nobody is to blame (checkpoint %s)',
+  (checkpointStep, origin, step) => {
+    running({ checkpointStep });
+    story.machine.handle({ is: 'closed', connection: 2, why: 'x' });
+    story.join(3);
+    story.align(2, 0, [1]);
+    story.takeIn(3, 2, step + 1);
+    const aligned = story.align(3, 14, [1, 3]);
+    expect(inShort(aligned)).toEqual(expect.arrayContaining(['aligned', 'align to 1', 'align to 3']));
+    for (const effect of aligned)
+      if (effect.do === 'send')
+        expect(effect.message).toMatchObject({ type: 'align', step, origin, behind: [0, 1] });
+    expect(story.machine.phase).toBe('running');
+  },
+);

@@ -145,8 +145,8 @@ describe('more workers than shards', () => {
   it('never take the place of one that may have the newest state', () => {
     begin({ shards: 2, generation: 7, membersBefore: ['w1', 'w2'] });
     join(4);
-    join(1, hello('w1', { generation: 7 }));
-    expect(sent(join(2, hello('w2', { generation: 7 }))).slice(2)).toEqual([
+    join(1, hello('w1', { runId: 'run', generation: 7 }));
+    expect(sent(join(2, hello('w2', { runId: 'run', generation: 7 }))).slice(2)).toEqual([
       'membership to 1',
       'membership to 2',
     ]);

@@ -189,6 +189,22 @@ describe('without a coordinator', () => {
     expect(handle({ is: 'closed', why, broken: false })).toEqual(['fail LOCKSTEP_PEER_LOST']);
   });
 
+  it('dials again where it is turned away for now, before it was ever welcomed', () => {
+    open();
+    handle({ is: 'closed', why: 'reset', broken: true });
+    open();
+    hear({
+      type: 'refused',
+      code: 'LOCKSTEP_CONNECT_FAILED',
+      message: 'a worker of this name is here already',
+    });
+    expect(machine.handle({ is: 'closed', why: 'refused', broken: false })).toEqual([
+      { do: 'redial', afterMs: refusedMs },
+    ]);
+    open();
+    expect(welcome()).toEqual(['prepare']);
+  });
+
   it('goes on, looks for it, and is ready for a membership when it is back', () => {
     running();
     expect(machine.handle({ is: 'closed', why: 'killed', broken: true })).toEqual([
