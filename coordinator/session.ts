@@ -333,15 +333,16 @@ export class CoordinatorSession {
 
   async #end(step: number, weightsSha256: string): Promise<void> {
     await this.#keeper.settled();
-    await this.#closeAll({ type: 'done' });
-    this.#noteEnd(step);
     const { plan } = this.#options;
+    const stopped = step < plan.facts.cadence.steps;
+    await this.#closeAll({ type: 'done', step, stopped });
+    this.#noteEnd(step);
     this.#result.resolve({
       steps: step,
       weightsSha256,
       metrics: this.#lastMetrics,
       checkpoint: this.#keeper.newestPath,
-      stopped: step < plan.facts.cadence.steps,
+      stopped,
     });
   }
 

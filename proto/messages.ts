@@ -186,8 +186,8 @@ export const messages = {
   /** Finish the step in flight, send the snapshot if asked to, and end with `finished`. */
   stop: { direction: 'down', fields: { generation } },
   finished: { direction: 'up', fields: { generation, step, weightsSha256: sha256 } },
-  /** The run is over; the connection ends. */
-  done: { direction: 'down', fields: {} },
+  /** The run is over after `step`, its last one or (`stopped`) one before it; the connection ends. */
+  done: { direction: 'down', fields: { step, stopped: flag } },
   /** The sender cannot go on, or the receiver shall not. */
   failure: {
     direction: 'either',

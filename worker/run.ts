@@ -11,7 +11,7 @@ import type { BackendName } from '../src/kernels/backend.ts';
 import { chooseBackend, helloOf } from './choose-backend.ts';
 import { coordinatorAwayMs, type Door, dialAgain, dialFirst, dialOnceMore } from './dial.ts';
 import { PeerListener } from './peer-listener.ts';
-import { WorkerSession } from './session.ts';
+import { type WorkerOutcome, WorkerSession } from './session.ts';
 
 export interface JoinOptions {
   /** ws://HOST:PORT of the coordinator, or wss:// where it speaks TLS. */
@@ -34,10 +34,8 @@ export interface JoinOptions {
   readonly onConnected?: ((workerId: string) => void) | undefined;
 }
 
-export interface JoinResult {
+export interface JoinResult extends WorkerOutcome {
   readonly workerId: string;
-  /** Steps this worker took part in. */
-  readonly steps: number;
 }
 
 /** Short, and unlike any other's: the host's name and some random digits. */
@@ -100,8 +98,7 @@ export async function joinRun(options: JoinOptions): Promise<JoinResult> {
       dataset: null,
     });
     signal.onStop(() => session.stop());
-    const { steps } = await session.run();
-    return { workerId, steps };
+    return { workerId, ...(await session.run()) };
   } finally {
     await listener.close();
   }
@@ -121,6 +118,5 @@ export async function runInProcess(options: {
   const workerId = 'local';
   const hello = helloOf(backend, { workerId, threads, peerHost: '', peerPort: 0 });
   const session = new WorkerSession({ link, hello, backend, threads, network: null, dataset, redial: null });
-  const { steps } = await session.run();
-  return { workerId, steps };
+  return { workerId, ...(await session.run()) };
 }

@@ -45,6 +45,8 @@ export interface WorkerSessionOptions {
 export interface WorkerOutcome {
   /** Steps that were committed while this worker took part. */
   readonly steps: number;
+  /** The step after which the coordinator stopped the run; null where it came to its end, or this worker left. */
+  readonly stoppedAt: number | null;
 }
 
 /** What exists between welcome and the end. */
@@ -196,7 +198,10 @@ export class WorkerSession {
         this.#background(this.#redial(effect.afterMs));
         return;
       case 'end':
-        this.#outcome.resolve({ steps: this.#stepsBefore + (this.#member?.stepsTaken ?? 0) });
+        this.#outcome.resolve({
+          steps: this.#stepsBefore + (this.#member?.stepsTaken ?? 0),
+          stoppedAt: effect.stoppedAt,
+        });
         return;
       case 'fail':
         this.#outcome.reject(new LockstepError(effect.code, effect.message));

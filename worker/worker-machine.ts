@@ -71,7 +71,8 @@ export type WorkerEffect =
   | { readonly do: 'stopSteps' }
   /** Look for the coordinator again, not before `afterMs` milliseconds have passed. */
   | { readonly do: 'redial'; readonly afterMs: number }
-  | { readonly do: 'end' }
+  /** `stoppedAt`: the step after which the coordinator stopped the run; null where it is finished, or this worker is released. */
+  | { readonly do: 'end'; readonly stoppedAt: number | null }
   | { readonly do: 'fail'; readonly code: ErrorCode; readonly message: string };
 
 /** A worker that was turned away for a while asks again after this long, in milliseconds. */
@@ -237,8 +238,9 @@ export class WorkerMachine {
       case 'dataPiece':
         return [{ do: 'takeData', piece: message }];
       case 'released':
+        return this.#becomeOver(null);
       case 'done':
-        return this.#becomeOver();
+        return this.#done(message);
       case 'refused':
       case 'failure':
         return this.#told(message);
@@ -281,7 +283,7 @@ export class WorkerMachine {
   /** A coordinator after a pause: the steps went on meanwhile. The data set is here, unless that is another now. */
   #welcomedBack(message: FromCoordinator): WorkerEffect[] {
     if (message.type === 'refused' || message.type === 'failure') return this.#told(message);
-    if (message.type === 'done') return this.#becomeOver();
+    if (message.type === 'done') return this.#done(message);
     if (message.type !== 'welcome') return [];
     this.#greeting = false;
     if (message.runId !== this.#runId) {
@@ -368,9 +370,13 @@ export class WorkerMachine {
     return this.#greeting ? [] : this.#send({ type: 'leave' });
   }
 
-  #becomeOver(): WorkerEffect[] {
+  #done({ step, stopped }: MessageOf<'done'>): WorkerEffect[] {
+    return this.#becomeOver(stopped ? step : null);
+  }
+
+  #becomeOver(stoppedAt: number | null): WorkerEffect[] {
     this.#phase = 'over';
-    return [{ do: 'end' }];
+    return [{ do: 'end', stoppedAt }];
   }
 
   #becomeFailed(code: ErrorCode, message: string): WorkerEffect[] {

@@ -73,6 +73,8 @@ export interface WorkerResult {
   readonly workerId: string;
   /** Steps this worker took part in. */
   readonly steps: number;
+  /** The step after which the coordinator stopped the run; null where it came to its end, or this worker left. */
+  readonly stoppedAt: number | null;
 }
 
 export interface RunApi {

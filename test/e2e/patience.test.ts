@@ -86,7 +86,8 @@ async function breakingProxy(port: number, breaks: number): Promise<{ server: Se
 
 it('a worker whose connection breaks before it was welcomed dials again, as long as it has patience', async () => {
   const onSpawn = (child: ChildProcess): void => void children.push(child);
-  const coordinator = await startCoordinatorProcess(['small.json', '--out', 'broken'], { cwd, env, onSpawn });
+  const stopping = ['small.json', '--out', 'broken', '--stop-after', '3'];
+  const coordinator = await startCoordinatorProcess(stopping, { cwd, env, onSpawn });
   const flaky = await breakingProxy(coordinator.port, 2);
   const never = await breakingProxy(coordinator.port, Infinity);
   try {
@@ -95,7 +96,8 @@ it('a worker whose connection breaks before it was welcomed dials again, as long
     expect(impatient.stderr).toMatch(/^error: .* breaks before the coordinator answers/m);
     const ended = await worker(flaky.port, []);
     expect(ended.exitCode, ended.stderr).toBe(0);
-    expect(doneEvent(await coordinator.ended).steps).toBe(4);
+    expect(ended.stderr).toMatch(/^the run was stopped at step 3 by its coordinator$/m);
+    expect(doneEvent(await coordinator.ended).steps).toBe(3);
   } finally {
     flaky.server.close();
     never.server.close();

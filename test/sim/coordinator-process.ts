@@ -220,8 +220,9 @@ export class CoordinatorProcess {
   }
 
   #end(step: number, weightsSha256: string): void {
+    const { steps } = this.simulation.task;
     const end = (): void => {
-      for (const link of this.#links.values()) link.send({ type: 'done' });
+      for (const link of this.#links.values()) link.send({ type: 'done', step, stopped: step < steps });
       this.#over();
       this.simulation.runEnded(step, weightsSha256);
     };

@@ -117,8 +117,10 @@ async function work(context: Context, options: WorkerCommandOptions): Promise<vo
       : (workerId) => log(`connected to ${options.join} as worker ${workerId}`),
   });
   try {
-    await joining;
-    if (signal !== null) log(signal.exitCode === null ? 'the run is over' : 'left the run');
+    const { stoppedAt } = await joining;
+    const end =
+      stoppedAt === null ? 'the run is over' : `the run was stopped at step ${stoppedAt} by its coordinator`;
+    if (signal !== null) log(signal.exitCode === null ? end : 'left the run');
   } catch (error) {
     // Asked to end before there was anything to leave: that is what was wanted, not a failure.
     const isWanted = error instanceof LockstepError && error.code === 'LOCKSTEP_STOPPED';

@@ -52,6 +52,7 @@ beforeEach(() => {
 function words(effects: readonly WorkerEffect[]): string[] {
   return effects.map((effect) => {
     if (effect.do === 'fail') return `fail ${effect.code}`;
+    if (effect.do === 'end' && effect.stoppedAt !== null) return `end, stopped at ${effect.stoppedAt}`;
     if (effect.do !== 'send') return effect.do;
     return 'generation' in effect.message
       ? `${effect.message.type} ${effect.message.generation}`
@@ -59,6 +60,7 @@ function words(effects: readonly WorkerEffect[]): string[] {
   });
 }
 
+const done = { type: 'done', step: 10, stopped: false } as const;
 const handle = (event: WorkerEvent): string[] => words(machine.handle(event));
 const hear = (message: MessageFrom<'coordinator'>): string[] => handle({ is: 'message', message });
 const open = (): string[] => handle({ is: 'opened', hello });
@@ -97,11 +99,11 @@ describe('joining', () => {
 
   it('ends in order when the run is over before it is welcomed, or while it loads', () => {
     open();
-    expect(hear({ type: 'done' })).toEqual(['end']);
+    expect(hear(done)).toEqual(['end']);
     machine = new WorkerMachine();
     open();
     welcome();
-    expect(hear({ type: 'done' })).toEqual(['end']);
+    expect(hear(done)).toEqual(['end']);
   });
 
   it('fails with the reason for which it is refused', () => {
@@ -161,7 +163,13 @@ describe('the end', () => {
   it('is told, and waited for', () => {
     running();
     expect(finished(1)).toEqual(['finished 1']);
-    expect(hear({ type: 'done' })).toEqual(['end']);
+    expect(hear(done)).toEqual(['end']);
+  });
+
+  it('comes early where the coordinator stops the run, known by its step', () => {
+    running();
+    expect(hear({ type: 'stop', generation: 1 })).toEqual(['stopSteps']);
+    expect(hear({ ...done, step: 7, stopped: true })).toEqual(['end, stopped at 7']);
   });
 
   it('of an older membership is not told as that of a newer one, whose snapshot is still owed', () => {
@@ -307,7 +315,7 @@ describe('without a coordinator', () => {
     running();
     handle({ is: 'closed', why: 'reset', broken: true });
     open();
-    expect(hear({ type: 'done' })).toEqual(['end']);
+    expect(hear(done)).toEqual(['end']);
   });
 
   it('asks for the data anew when the connection broke while it loaded', () => {

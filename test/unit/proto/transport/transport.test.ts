@@ -275,7 +275,7 @@ describe('a connection', () => {
     expect(await atWorker.closed()).toEqual({ kind: 'local' });
     expect(await seen[0]!.closed()).toEqual({ kind: 'remote', code: 1000, text: 'enough' });
     expect(seen[0]!.messages).toHaveLength(1);
-    expect(accepted[0]!.send({ type: 'done' })).toBe(false);
+    expect(accepted[0]!.send({ type: 'done', step: 1, stopped: false })).toBe(false);
     expect(connection.isOpen).toBe(false);
   });
 
@@ -291,7 +291,11 @@ describe('a connection', () => {
     ['nothing', Buffer.alloc(0), 'corrupt'],
     ['a message without its seal', pack({ type: 'ready', generation: 1 }), 'corrupt'],
     ['sealed garbage', sealed(Buffer.from('garbage')), 'malformed'],
-    ['a message of the other direction', sealedValue({ type: 'done' }), 'unexpected'],
+    [
+      'a message of the other direction',
+      sealedValue({ type: 'done', step: 1, stopped: false }),
+      'unexpected',
+    ],
     ['an unknown message', sealedValue({ type: 'abc' }), 'unknownType'],
   ])('ends alone on %s', async (_what, bytes, code) => {
     const { listener, seen } = await coordinator();
