@@ -13,9 +13,11 @@ export interface JournalState extends Journalled {
   readonly quarantined: ReadonlyMap<string, string>;
   /** Where the run ended, if nothing was formed since. */
   readonly endedStep: number | null;
+  /** A checkpoint was finished: from then on there is always one. */
+  readonly hadCheckpoint: boolean;
 }
 
-/** A line of ours is one of four: the run's id and what it is, a generation (the first one with numerics), who is kept out, where it ended. */
+/** A line of ours is one of five: the run's id and what it is, a generation (the first one with numerics), who is kept out, the first checkpoint, where it ended. */
 interface Line {
   readonly runId?: unknown;
   readonly config?: unknown;
@@ -25,6 +27,7 @@ interface Line {
   readonly numerics?: unknown;
   readonly quarantined?: unknown;
   readonly what?: unknown;
+  readonly checkpoint?: unknown;
   readonly ended?: unknown;
 }
 
@@ -38,6 +41,7 @@ export function stateOfLines(text: string): JournalState {
   let generation = 0;
   let members: readonly string[] = [];
   let endedStep: number | null = null;
+  let hadCheckpoint = false;
   const quarantined = new Map<string, string>();
   for (const line of text.split('\n').map(parseLine)) {
     if (typeof line.runId === 'string' && line.runId.length <= limits.nameCharsMax) runId ??= line.runId;
@@ -50,9 +54,11 @@ export function stateOfLines(text: string): JournalState {
       endedStep = null;
     }
     if (Number.isSafeInteger(line.ended)) endedStep = line.ended as number;
+    // Where it ended there is one, too; a journal of an older version says no more.
+    hadCheckpoint ||= Number.isSafeInteger(line.checkpoint) || Number.isSafeInteger(line.ended);
     if (typeof line.quarantined === 'string') quarantined.set(line.quarantined, String(line.what));
   }
-  return { runId, identity, numerics, generation, members, quarantined, endedStep };
+  return { runId, identity, numerics, generation, members, quarantined, endedStep, hadCheckpoint };
 }
 
 function identityIn({ config, datasetSha256 }: Line): RunIdentity | null {

@@ -54,6 +54,9 @@ export class Journal implements Journalled {
   readonly #file: number;
   readonly #lock: Lock;
   readonly #isNew: boolean;
+  /** A membership was formed, or was about to be. */
+  #isFormed = false;
+  #hadCheckpoint: boolean;
   /** Some line says which run this is. */
   #isBegun: boolean;
   /** Where checkpoints are, once there are any. */
@@ -69,6 +72,7 @@ export class Journal implements Journalled {
     this.members = state.members;
     this.quarantined = state.quarantined;
     this.endedStep = state.endedStep;
+    this.#hadCheckpoint = state.hadCheckpoint;
     this.#path = path;
     this.#file = file;
     this.#lock = lock;
@@ -100,6 +104,11 @@ export class Journal implements Journalled {
     return this.#isBegun;
   }
 
+  /** A checkpoint was finished: that none is there means that it was lost. */
+  get hadCheckpoint(): boolean {
+    return this.#hadCheckpoint;
+  }
+
   /** Before anything else is noted: this is the run. Durable when it returns. */
   begin(identity: RunIdentity): void {
     if (!this.#isBegun) this.#append({ runId: this.runId, ...identity });
@@ -110,6 +119,7 @@ export class Journal implements Journalled {
   /** `numerics`: of the first membership, null afterwards. Durable when it returns. */
   formed(generation: number, workerIds: readonly string[], numerics: Numerics | null): void {
     assert(this.#isBegun, 'the journal says which run it is of');
+    this.#isFormed = true;
     this.#append({ generation, workerIds, ...(numerics === null ? {} : { numerics }) });
   }
 
@@ -126,6 +136,12 @@ export class Journal implements Journalled {
   /** There are checkpoints in `folder`: from now on it must be there. */
   keepsIn(folder: string): void {
     this.#folder = folder;
+  }
+
+  /** The checkpoint of this step is finished. Durable when it returns. */
+  kept(step: number): void {
+    if (!this.#hadCheckpoint) this.#append({ checkpoint: step });
+    this.#hadCheckpoint = true;
   }
 
   /**
@@ -157,13 +173,13 @@ export class Journal implements Journalled {
   }
 
   /**
-   * Everything is on disk before; the lock goes, if it is still ours, whatever happens, and a new journal in which nothing
-   * was noted. Throws LOCKSTEP_FILE_SYSTEM.
+   * Everything is on disk before; the lock goes, if it is still ours, whatever happens, and a new journal of a run that never
+   * had a membership: nobody has anything of it, so its directory is free again. Throws LOCKSTEP_FILE_SYSTEM.
    */
   close(): void {
     try {
       try {
-        const isUnused = this.#isNew && !this.#isBegun && this.#whatIsGone() === null;
+        const isUnused = this.#isNew && !this.#isFormed && this.#whatIsGone() === null;
         closeSync(this.#file);
         if (isUnused) rmSync(this.#path);
       } finally {

@@ -9,7 +9,7 @@ import { listen } from '../proto/transport/server.ts';
 import type { TlsIdentity } from '../proto/transport/tls.ts';
 import type { Token } from '../proto/transport/token.ts';
 import { coordinatorPath } from '../proto/version.ts';
-import { type FoundCheckpoint, newestCheckpoint } from '../src/checkpoint/store.ts';
+import { type FoundCheckpoint, firstOf, searchCheckpoints } from '../src/checkpoint/store.ts';
 import { weightsSha256 } from '../src/checkpoint/weights-hash.ts';
 import type { RunConfig } from '../src/config/schema.ts';
 import type { Dataset } from '../src/data/dataset.ts';
@@ -110,18 +110,36 @@ async function resultOf(
 }
 
 async function checkpointToResume(
-  { out, onEvent }: OpenRunOptions,
-  { isBegun }: Journal,
+  { out, onEvent, membersComeBack }: OpenRunOptions,
+  { isBegun, hadCheckpoint, generation }: Journal,
 ): Promise<FoundCheckpoint | null> {
-  const found = await newestCheckpoint(out);
-  if (found === null && !isBegun) throw nothingToResume(out);
-  for (const line of found?.skipped ?? [])
-    onEvent({ event: 'notice', message: `skipped a checkpoint: ${line}` });
-  return found;
+  const found = await searchCheckpoints(out);
+  const { checkpoint, skipped } = found;
+  if (checkpoint === null && !isBegun) throw nothingToResume(out, skipped);
+  if (checkpoint === null && hadCheckpoint) throw lost(out, skipped);
+  const notice = (message: string): void => onEvent({ event: 'notice', message });
+  for (const line of skipped) notice(`skipped a checkpoint: ${line}`);
+  if (checkpoint !== null) return found;
+  const unless = membersComeBack === true ? ', unless workers come back that are further on' : '';
+  if (generation > 0 || skipped.length > 0)
+    notice(`no checkpoint of this run was finished: it starts from its seed${unless}`);
+  return null;
 }
 
-function nothingToResume(out: string): LockstepError {
-  return new LockstepError('LOCKSTEP_CHECKPOINT_NOT_FOUND', `${out}: there is no checkpoint to resume from`);
+const afterColon = (skipped: readonly string[]): string =>
+  skipped.length === 0 ? '' : `: ${firstOf(skipped)}`;
+
+function nothingToResume(out: string, skipped: readonly string[] = []): LockstepError {
+  const message = `${out}: there is no checkpoint to resume from${afterColon(skipped)}`;
+  return new LockstepError('LOCKSTEP_CHECKPOINT_NOT_FOUND', message);
+}
+
+/** It is not trained over: whoever deleted a small file may still have what matters. */
+function lost(out: string, skipped: readonly string[]): LockstepError {
+  const message =
+    `${out}: its journal says that the run had a finished checkpoint, but there is none${afterColon(skipped)}; ` +
+    'bring back what was deleted (each .safetensors with its .json), or train into another --out';
+  return new LockstepError('LOCKSTEP_CHECKPOINT_INVALID', message);
 }
 
 /** Lets workers in by socket. Throws LOCKSTEP_PORT_IN_USE or LOCKSTEP_INSECURE. */

@@ -86,6 +86,7 @@ export class CoordinatorSession {
       written: (path, step) => {
         journal.check();
         journal.keepsIn(dirname(path));
+        journal.kept(step);
         this.#handle({ is: 'checkpointed', step });
         options.onEvent({ event: 'checkpoint', step, path });
       },

@@ -54,7 +54,11 @@ const tokenFileBytesMax = 1_024;
  */
 export function readToken(file: string | undefined): string | undefined {
   if (file === undefined) return checkedToken(process.env.LOCKSTEP_TOKEN ?? '', 'LOCKSTEP_TOKEN');
-  const source = `--token-file ${file}`;
+  return readTokenFile(file, `--token-file ${file}`);
+}
+
+/** `source`: what it is called where it cannot be used. Throws LOCKSTEP_USAGE, which tells nothing of what was read. */
+export function readTokenFile(file: string, source: string): string {
   const token = checkedToken(readStart(file, source), source);
   if (token === undefined) throw new LockstepError('LOCKSTEP_USAGE', `${source}: the file is empty`);
   return token;

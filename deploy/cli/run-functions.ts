@@ -1,8 +1,7 @@
 // The functions behind train, coordinator and worker (I/O): coordinator and workers put together.
 
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
-import { join } from 'node:path';
+import { hasMembership } from '../../coordinator/journal.ts';
 import { listenForWorkers, openRun } from '../../coordinator/serve.ts';
 import type { CoordinatorSession } from '../../coordinator/session.ts';
 import { memoryPair } from '../../proto/transport/link.ts';
@@ -22,6 +21,7 @@ import type {
   WorkerOptions,
   WorkerResult,
 } from './run-api.ts';
+import { forgetToken, type RunToken, tokenOfRun } from './run-token.ts';
 
 const notice = (onEvent: OnEvent, message: string): void =>
   onEvent({ event: 'notice', message } satisfies RunEvent);
@@ -31,7 +31,19 @@ async function trainCluster(options: TrainOptions): Promise<RunResult> {
   if (run.is === 'over') return run.result;
   const { session } = run;
   options.signal.onStop(() => session.stop());
-  return options.workers === 0 ? trainHere(options, session) : trainWithProcesses(options, session);
+  try {
+    return await (options.workers === 0 ? trainHere(options, session) : trainWithProcesses(options, session));
+  } catch (error) {
+    await letGo(session, error);
+    throw error;
+  }
+}
+
+/** Whatever came in between: the lock of the run goes, and its journal where nobody ever joined. */
+async function letGo(session: CoordinatorSession, error: unknown): Promise<void> {
+  const { code, message } = asLockstepError(error);
+  session.fail(code, message);
+  await session.result.catch(() => undefined);
 }
 
 /** Coordinator and the only worker in this process. */
@@ -117,39 +129,50 @@ function describeExit({ worker, code, signal, lastLine }: LocalWorkerExit): stri
 }
 
 async function serveCoordinator(options: CoordinatorOptions): Promise<RunResult> {
-  const { listen, insecure, tls, out, signal, onEvent } = options;
   const run = await openRun({ ...options, membersComeBack: true });
   if (run.is === 'over') return run.result;
   const { session } = run;
-  const token = options.token === undefined ? Token.generate() : parseToken(options.token);
+  let own: RunToken | null = null;
+  try {
+    own = options.token === undefined ? tokenOfRun(options.out) : null;
+    return await serve(options, session, own);
+  } catch (error) {
+    await letGo(session, error);
+    if (own?.isNew === true && !hasMembership(options.out)) forgetToken(own);
+    throw error;
+  }
+}
+
+/** `own`: the token of the run's directory, where none was given. */
+async function serve(
+  options: CoordinatorOptions,
+  session: CoordinatorSession,
+  own: RunToken | null,
+): Promise<RunResult> {
+  const { listen, insecure, tls, signal, onEvent } = options;
+  const token = own?.token ?? parseToken(options.token ?? '');
   const listener = await listenForWorkers(session, { ...listen, token, insecure, tls });
   const scheme = tls?.cert === undefined ? 'ws' : 'wss';
   const address = { host: listen.host, port: listener.port };
   const { url, isAny } = joinUrlOf(scheme, address, networkInterfaces());
   try {
     onEvent({ event: 'listening', url, isAny });
-    if (options.token === undefined) {
+    if (own !== null) {
       const open = insecure && scheme === 'ws' ? ' --insecure' : '';
-      const join = `lockstep worker --join ${url}${open} --token-file ${writeToken(out, token)}`;
+      const join = `lockstep worker --join ${url}${open} --token-file ${own.file}`;
       const elsewhere = isLoopback(listen.host)
         ? ''
         : ' (on another machine with a copy of that file, and --listen with an address of that machine)';
-      notice(onEvent, `no token was given, so one was made; workers join by: ${join}${elsewhere}`);
+      const which = own.isNew
+        ? 'no token was given, so one was made'
+        : `the token of this run, from ${own.file}`;
+      notice(onEvent, `${which}; workers join by: ${join}${elsewhere}`);
     }
     signal.onStop(() => session.stop());
     return await session.result;
   } finally {
     await listener.close();
   }
-}
-
-/** Readable by this user alone. */
-function writeToken(out: string, token: Token): string {
-  const file = join(out, 'token');
-  mkdirSync(out, { recursive: true });
-  writeFileSync(file, `${token.reveal()}\n`, { mode: 0o600 });
-  chmodSync(file, 0o600);
-  return file;
 }
 
 function parseToken(text: string): Token {

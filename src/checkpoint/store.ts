@@ -17,7 +17,8 @@ const extension = '.safetensors';
 const namePattern = /^step-(\d{6,15})\.safetensors$/;
 
 const nameOf = (step: number): string => `step-${String(step).padStart(6, '0')}${extension}`;
-const sidecarOf = (path: string): string => `${path.slice(0, -extension.length)}.json`;
+const sidecarOf = (path: string): string =>
+  `${path.endsWith(extension) ? path.slice(0, -extension.length) : path}.json`;
 
 /**
  * Writes a checkpoint into the run's directory and gives the file's path. It is chained to the one before it where
@@ -77,12 +78,20 @@ export interface FoundCheckpoint {
   readonly skipped: readonly string[];
 }
 
-/**
- * The newest checkpoint in a run's directory (or in its folder of checkpoints) that verifies; null where none was ever
- * finished.
- * @throws LockstepError LOCKSTEP_CHECKPOINT_INVALID where some were, but none verifies
- */
+/** What a directory has: its newest good checkpoint, or none that was ever finished. */
+export type Search = FoundCheckpoint | { readonly checkpoint: null; readonly skipped: readonly string[] };
+
+/** As searchCheckpoints; null where no checkpoint was ever finished. */
 export async function newestCheckpoint(directory: string): Promise<FoundCheckpoint | null> {
+  const found = await searchCheckpoints(directory);
+  return found.checkpoint === null ? null : found;
+}
+
+/**
+ * The newest checkpoint in a run's directory (or in its folder of checkpoints) that verifies.
+ * @throws LockstepError LOCKSTEP_CHECKPOINT_INVALID where some were finished, but none verifies
+ */
+export async function searchCheckpoints(directory: string): Promise<Search> {
   const skipped: string[] = [];
   let finished = 0;
   for (const place of [join(directory, folder), directory]) {
@@ -100,27 +109,40 @@ export async function newestCheckpoint(directory: string): Promise<FoundCheckpoi
       }
     }
   }
-  if (finished === 0) return null;
-  const others = skipped.length > 1 ? ` (and ${skipped.length - 1} more)` : '';
-  throw new LockstepError(
-    'LOCKSTEP_CHECKPOINT_INVALID',
-    `no good checkpoint is left: ${skipped[0]}${others}`,
-  );
+  if (finished === 0) return { checkpoint: null, skipped };
+  throw new LockstepError('LOCKSTEP_CHECKPOINT_INVALID', `no good checkpoint is left: ${firstOf(skipped)}`);
 }
 
-/** The checkpoint that `path` means: a file, or the newest good one of a directory. */
-export async function openCheckpoint(path: string): Promise<FoundCheckpoint> {
+/** One line for all that were skipped. */
+export function firstOf(skipped: readonly string[]): string {
+  return `${skipped[0]}${skipped.length > 1 ? ` (and ${skipped.length - 1} more)` : ''}`;
+}
+
+export interface OpenedCheckpoint extends FoundCheckpoint {
+  /** There is a .json that it was checked against. */
+  readonly isVerified: boolean;
+}
+
+/**
+ * The checkpoint that `path` means: a file, or the newest good one of a directory.
+ * @throws LockstepError LOCKSTEP_CHECKPOINT_NOT_FOUND where nothing says that it is one, LOCKSTEP_CHECKPOINT_INVALID
+ */
+export async function openCheckpoint(path: string): Promise<OpenedCheckpoint> {
   const isDirectory = await stat(path).then(
     (found) => found.isDirectory(),
     () => false,
   );
-  const found = isDirectory
-    ? await newestCheckpoint(path)
-    : { checkpoint: await readCheckpoint(path), path, skipped: [] };
-  if (found !== null) return found;
+  if (!isDirectory) {
+    const isVerified = (await sidecarText(path)) !== null;
+    return { checkpoint: await readCheckpoint(path), path, skipped: [], isVerified };
+  }
+  const found = await searchCheckpoints(path);
+  if (found.checkpoint !== null) return { ...found, isVerified: true };
+  const what = found.skipped.length === 0 ? 'no checkpoint' : 'no finished checkpoint';
+  const why = found.skipped.length === 0 ? '' : `: ${firstOf(found.skipped)}`;
   throw new LockstepError(
     'LOCKSTEP_CHECKPOINT_NOT_FOUND',
-    `${path}: there is no checkpoint in this directory`,
+    `${path}: there is ${what} in this directory${why}`,
   );
 }
 

@@ -135,7 +135,7 @@ describe('what is taken away while it is kept', () => {
   const folder = join(run, 'checkpoints');
   const another = (): void => {
     renameSync(run, away);
-    reopened();
+    reopened(1);
   };
   it.each([
     ['journal', () => rmSync(file), 'journal.ndjson is gone'],

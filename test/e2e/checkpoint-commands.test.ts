@@ -1,6 +1,6 @@
 // What is done with a run's checkpoints: evaluate, predict, inspect, and a resume that does not fit.
 
-import { writeFileSync } from 'node:fs';
+import { copyFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { drawDigits } from '../../src/data/digits.ts';
@@ -84,6 +84,15 @@ describe('a checkpoint', () => {
     const ofSplit = await run('predict', 'run');
     expect(ofFile.stdout).toBe(ofSplit.stdout);
     expect(ofFile.stdout.split('\n')).toHaveLength(52);
+  });
+
+  it('that nothing can be checked against is used, and told', async () => {
+    copyFileSync(join(directory.path, done.checkpoint!), join(directory.path, 'alone.safetensors'));
+    const told = 'not verified: alone.safetensors: no .json lies beside it';
+    const alone = await run('evaluate', 'alone.safetensors', '--json');
+    expect(alone).toMatchObject({ exitCode: 0, stderr: expect.stringContaining(told) });
+    expect(JSON.parse(alone.stdout).metrics).toEqual(done.metrics);
+    expect((await run('evaluate', done.checkpoint!, '--json')).stderr).not.toContain('not verified');
   });
 
   it('gives inspect its hash', async () => {

@@ -1,8 +1,9 @@
 // Everything a user can get wrong on the command line: one clear line, the right exit code, no stack trace, at once.
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { lockstep, type Outcome, temporaryDirectory } from './command-line.ts';
@@ -319,6 +320,18 @@ const cases: readonly Case[] = [
     exitCode: 2,
     says: 'error: runs/none: there is no such file',
   },
+  {
+    what: 'a file that is no checkpoint',
+    args: ['evaluate', 'empty-token'],
+    exitCode: 2,
+    says: 'error: empty-token: is no checkpoint',
+  },
+  {
+    what: 'a file that is nothing of ours',
+    args: ['inspect', fileURLToPath(new URL('../../README.md', import.meta.url))],
+    exitCode: 2,
+    says: /^error: .*README\.md: is neither a checkpoint nor a config$/,
+  },
 ];
 
 function check({ exitCode, says }: Case, outcome: Outcome): void {
@@ -346,6 +359,8 @@ describe('bad input', () => {
         { what: '', args, exitCode: 2, says: new RegExp(`^error: .*${port}.*in use`) },
         await lockstep(args, { cwd: directory.path }),
       );
+      // Nothing stands in the way of the right one.
+      expect(readdirSync(join(directory.path, 'port'))).toEqual([]);
     } finally {
       server.close();
     }

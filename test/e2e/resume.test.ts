@@ -1,6 +1,6 @@
 // Stop at any step and go on with another cluster: the weights are those of the run that never stopped.
 
-import { existsSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { doneEvent, lockstep, type RunSettings, temporaryDirectory } from './command-line.ts';
@@ -86,6 +86,21 @@ it('a run that is finished gives its result again, without workers', async () =>
   expect(Object.keys(done.metrics)).toEqual(['loss', 'accuracy']);
   const args = ['coordinator', 'resume.json', '--out', join(directory.path, 'whole'), '--resume', '--json'];
   expect(doneEvent(await lockstep(args, { cwd: directory.path }))).toEqual(done);
+});
+
+it('a run whose checkpoints were lost is not trained over', async () => {
+  const lost = join(directory.path, 'lost');
+  cpSync(join(directory.path, 'stop-14'), lost, { recursive: true });
+  const checkpoints = join(lost, 'checkpoints');
+  for (const name of readdirSync(checkpoints)) if (name.endsWith('.json')) rmSync(join(checkpoints, name));
+  // As if it had been killed before its end.
+  const journal = readFileSync(join(lost, 'journal.ndjson'), 'utf8');
+  writeFileSync(join(lost, 'journal.ndjson'), journal.replace(/^\{"ended":.*\n/gm, ''));
+  const { exitCode, stderr } = await train('resume', 'lost', ['--resume']);
+  expect(exitCode).toBe(1);
+  expect(stderr).toMatch(
+    /^error: .*lost: its journal says that the run had a finished checkpoint, but there is none: .*no \.json lies beside it.*; bring back/,
+  );
 });
 
 it.each([0, 2])('stops on one SIGINT with a checkpoint (%s workers) and goes on', async (workers) => {

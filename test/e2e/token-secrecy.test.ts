@@ -3,7 +3,7 @@
 
 import { type ChildProcess, execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
@@ -169,6 +169,40 @@ it('is in its own file alone where the coordinator makes it', async () => {
     ...filesOf(join(cwd, 'made')),
   ]);
   expect(givenAway(token, texts)).toEqual([]);
+});
+
+it('stays that of the run when it is taken up again: whoever waits comes back', async () => {
+  const file = join(cwd, 'again', 'token');
+  const args = ['secret.json', '--workers', '2', '--out', 'again'];
+  const onSpawn = (child: ChildProcess): void => void children.push(child);
+  const first = await startCoordinatorProcess(args, { cwd, env: {}, onSpawn });
+  const token = readFileSync(file, 'utf8');
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  const waits = worker(first.port, ['--token-file', file], {});
+  await new Promise<void>((resolve) => {
+    first.child.stdout!.on('data', () => {
+      if (first.output().includes('1 of 2 workers are here')) resolve();
+    });
+  });
+  first.child.kill('SIGKILL');
+  await first.ended;
+  const again = (...more: string[]): Promise<Outcome> =>
+    lockstep(['coordinator', ...args, '--listen', `127.0.0.1:${first.port}`, '--json', ...more], { cwd });
+  expect(await again()).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('add --resume') });
+  chmodSync(file, 0o644);
+  expect(await again('--resume')).toMatchObject({
+    exitCode: 2,
+    stderr: expect.stringMatching(
+      /^error: again\/token: other users may read this token \(mode 644, not 600\)/,
+    ),
+  });
+  chmodSync(file, 0o600);
+  const all = [again('--resume'), waits, worker(first.port, ['--token-file', file], {})];
+  const [coordinator, ...workers] = await Promise.all(all);
+  expect(coordinator!.stdout).toContain('the token of this run, from again/token; workers join by');
+  expect(doneEvent(coordinator!).steps).toBe(4);
+  expect(workers.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
+  expect(readFileSync(file, 'utf8')).toBe(token);
 });
 
 it('is in nothing that a run with workers of its own says, a worker that fails included', async () => {

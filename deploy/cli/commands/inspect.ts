@@ -70,7 +70,7 @@ async function inspectConfig(path: string): Promise<Inspection> {
 }
 
 async function inspectCheckpoint(context: Context, target: string): Promise<Inspection> {
-  const { checkpoint, path, config } = await openNamed(target, context.stderr);
+  const { checkpoint, path, config } = await openNamed(target, context.stderr, 'a config');
   const rows = (role: string, tensors: readonly NamedTensor[]): TensorRow[] =>
     tensors.map(({ name, shape, data }) => ({ name, role, shape, size: data.length, sha256: hashOf(data) }));
   const tensors = [

@@ -127,7 +127,6 @@ it('says at the start which steps will change nothing, and what to do about it',
   };
   await open(false, config);
   expect(messages).toEqual([]);
-  rmSync(join(out, 'journal.ndjson'));
   await open(false, idle);
   await writeAt(3, dataset.sha256, idle);
   await open(true, { ...idle, epochs: 4 });
@@ -218,6 +217,46 @@ describe('a run without a checkpoint', () => {
     await expect(resume()).resolves.toMatchObject({ is: 'open' });
   });
 
+  const told: string[] = [];
+  const resumeAndHear = () => {
+    told.length = 0;
+    const onEvent = (event: RunEvent): void => void (event.event === 'notice' && told.push(event.message));
+    return openRun({ config, dataset, out, resume: true, workers: 0, stopAfterStep: undefined, onEvent });
+  };
+  /** As a crash in the middle of a save leaves it. */
+  const unfinished = async (): Promise<string> => {
+    const path = await writeAt(3);
+    rmSync(path.replace('safetensors', 'json'));
+    return path;
+  };
+
+  it('starts from its seed after a crash in its first save, and says so', async () => {
+    begun();
+    const path = await unfinished();
+    await expect(resumeAndHear()).resolves.toMatchObject({ is: 'open' });
+    expect(told).toEqual([
+      `skipped a checkpoint: ${path}: was never finished: no .json lies beside it`,
+      'no checkpoint of this run was finished: it starts from its seed',
+    ]);
+  });
+
+  it.each([
+    ['a finished one', (journal: Journal) => journal.kept(2)],
+    ['its end', (journal: Journal) => journal.ended(4)],
+  ])('but %s in its journal is not trained over', async (_, note) => {
+    begun();
+    const journal = Journal.open(out);
+    note(journal);
+    journal.formed(2, ['a'], null);
+    journal.close();
+    const path = await unfinished();
+    await expect(resumeAndHear()).rejects.toMatchObject({
+      code: 'LOCKSTEP_CHECKPOINT_INVALID',
+      message: expect.stringContaining(`but there is none: ${path}: was never finished`),
+    });
+    expect(told).toEqual([]);
+  });
+
   it('and without a membership leaves nothing to compare: it begins', async () => {
     writeFileSync(join(out, 'journal.ndjson'), '{"runId":"r"}\n');
     await expect(resume()).resolves.toMatchObject({ is: 'open' });
@@ -243,6 +282,18 @@ it('reads checkpoints when nobody else can write them any more: under the lock',
   writeFileSync(await writeAt(3), 'damaged');
   writeFileSync(join(out, 'coordinator.lock'), `${process.ppid}\n`);
   await expect(resume()).rejects.toMatchObject({ code: 'LOCKSTEP_RUN_IN_USE' });
+});
+
+it('leaves its directory free where it is stopped before anybody joined', async () => {
+  const begin = () =>
+    openRun({ config, dataset, out, resume: false, workers: 2, stopAfterStep: undefined, onEvent: () => {} });
+  const run = await begin();
+  if (run.is !== 'open') throw new Error('it is over');
+  expect(readFileSync(join(out, 'journal.ndjson'), 'utf8')).toContain('"datasetSha256"');
+  run.session.stop();
+  await expect(run.session.result).rejects.toMatchObject({ code: 'LOCKSTEP_STOPPED' });
+  expect(readdirSync(out)).toEqual([]);
+  await expect(begin()).resolves.toMatchObject({ is: 'open' });
 });
 
 it('leaves nothing where there is nothing to resume', async () => {
