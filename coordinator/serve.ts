@@ -68,6 +68,7 @@ export async function openRun(options: OpenRunOptions): Promise<OpenedRun> {
     }
     journal.begin(identity);
     if (found !== null) journal.keepsIn(dirname(found.path));
+    else if (resume && journal.generation > 0) tellSeed(options);
     const { learningRate, cadence } = plan.facts;
     const idle = idleStepsText(learningRate, cadence.steps, resume);
     if (idle !== null) onEvent({ event: 'notice', message: idle });
@@ -110,20 +111,21 @@ async function resultOf(
 }
 
 async function checkpointToResume(
-  { out, onEvent, membersComeBack }: OpenRunOptions,
-  { isBegun, hadCheckpoint, generation }: Journal,
+  { out, onEvent }: OpenRunOptions,
+  { isBegun, hadCheckpoint }: Journal,
 ): Promise<FoundCheckpoint | null> {
   const found = await searchCheckpoints(out);
   const { checkpoint, skipped } = found;
   if (checkpoint === null && !isBegun) throw nothingToResume(out, skipped);
   if (checkpoint === null && hadCheckpoint) throw lost(out, skipped);
-  const notice = (message: string): void => onEvent({ event: 'notice', message });
-  for (const line of skipped) notice(`skipped a checkpoint: ${line}`);
-  if (checkpoint !== null) return found;
+  for (const line of skipped) onEvent({ event: 'notice', message: `skipped a checkpoint: ${line}` });
+  return checkpoint === null ? null : found;
+}
+
+function tellSeed({ onEvent, membersComeBack }: OpenRunOptions): void {
   const unless = membersComeBack === true ? ', unless workers come back that are further on' : '';
-  if (generation > 0 || skipped.length > 0)
-    notice(`no checkpoint of this run was finished: it starts from its seed${unless}`);
-  return null;
+  const message = `no checkpoint of this run was finished: it starts from its seed${unless}`;
+  onEvent({ event: 'notice', message });
 }
 
 const afterColon = (skipped: readonly string[]): string =>
