@@ -15,8 +15,11 @@ export type Doubt =
   /** That was done, and only this worker doubts that step: it may be that one. */
   | 'doubter';
 
-/** A membership that a worker keeps from forming costs everybody minutes: so often, and it is kept out. */
-const timesLateMax = 3;
+/**
+ * A membership that a worker keeps from forming costs everybody minutes, and it stays out for as long, in milliseconds; after
+ * each further time twice as long, up to the most. Not for good: whom it heals from, or the wire between, may be what is slow.
+ */
+const lateMs = { first: 300_000, most: 3_600_000 } as const;
 
 export class Blame {
   readonly suspicions = new Suspicions();
@@ -38,11 +41,11 @@ export class Blame {
     this.exclusions = new Exclusions(quarantined);
   }
 
-  /** It kept a membership from forming, and everybody waited. True when it has had its chances. */
-  heldUp(workerId: string): boolean {
-    const times = (this.#heldUp.get(workerId) ?? 0) + 1;
-    this.#heldUp.set(workerId, times);
-    return times >= timesLateMax;
+  /** It kept a membership from forming, and everybody waited. It stays out for as many milliseconds as this returns. */
+  heldUp(workerId: string): number {
+    const times = this.#heldUp.get(workerId) ?? 0;
+    this.#heldUp.set(workerId, times + 1);
+    return Math.min(lateMs.most, lateMs.first * 2 ** times);
   }
 
   /** A new generation: whoever is in it can be trusted again. */
@@ -77,9 +80,9 @@ export class Blame {
   }
 
   /** What was set for later. */
-  due(timer: Timer & { readonly workerId: string }): CoordinatorEffect[] {
-    if (timer.kind === 'pardon') this.credit.forget(timer.workerId);
-    return this.exclusions.due(timer);
+  due({ kind, workerId }: Extract<Timer, { readonly workerId: string }>): CoordinatorEffect[] {
+    if (kind !== 'exclusion') this.credit.forget(workerId);
+    return kind === 'complaint' ? [] : this.exclusions.due({ kind, workerId });
   }
 
   /**

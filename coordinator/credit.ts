@@ -1,6 +1,9 @@
 // Whose word alone is believed against another member. Of one worker that alone complains of one other it is not known which of
 // the two is bad, and the one that it complains of goes; one that alone complains of several is the bad one itself. Pure.
 
+/** What one alone said of another is forgotten after this long, in milliseconds; where the other was kept out for it, later. */
+export const complaintMs = { suspicion: 300_000, accusation: 3_600_000 } as const;
+
 export class Credit {
   readonly #complaints = new Map<string, Set<string>>();
 

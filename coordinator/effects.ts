@@ -32,7 +32,7 @@ export type CoordinatorEvent =
 export type Timer =
   | { readonly kind: 'gathering' }
   | { readonly kind: 'suspicion' | 'forming' | 'joining' | 'joinAtLatest'; readonly generation: number }
-  | { readonly kind: 'exclusion' | 'pardon'; readonly workerId: string };
+  | { readonly kind: 'exclusion' | 'pardon' | 'complaint'; readonly workerId: string };
 
 export type CoordinatorEffect =
   | { readonly do: 'send'; readonly connection: ConnectionId; readonly message: ToWorker }

@@ -2,7 +2,7 @@
 // sent what they must not. Pure.
 
 import type { Refusal } from './admission.ts';
-import type { CoordinatorEffect, Timer } from './effects.ts';
+import type { CoordinatorEffect } from './effects.ts';
 
 /** A worker that the others could not go on with is let in again after this long, in milliseconds; after each further
     time twice as long, up to the most. */
@@ -18,6 +18,16 @@ export function pardonLater(workerId: string): CoordinatorEffect {
 /** After what Exclusions.exclude said. */
 export function letInLater(workerId: string, ms: number): CoordinatorEffect {
   return { do: 'setTimer', timer: { kind: 'exclusion', workerId }, ms };
+}
+
+/** The word of one alone against this worker; see Credit. */
+export function forgetLater(workerId: string, ms: number): CoordinatorEffect {
+  return { do: 'setTimer', timer: { kind: 'complaint', workerId }, ms };
+}
+
+interface VerdictTimer {
+  readonly kind: 'exclusion' | 'pardon';
+  readonly workerId: string;
 }
 
 export class Exclusions {
@@ -38,16 +48,16 @@ export class Exclusions {
     return true;
   }
 
-  /** For as many milliseconds as it returns. */
-  exclude(workerId: string): number {
+  /** For as many milliseconds as it returns, and `leastMs`. */
+  exclude(workerId: string, leastMs = 0): number {
     const times = this.#times.get(workerId) ?? 0;
     this.#times.set(workerId, times + 1);
     this.#unreachable.add(workerId);
-    return Math.min(exclusionMs.most, exclusionMs.first * 2 ** times);
+    return Math.max(leastMs, Math.min(exclusionMs.most, exclusionMs.first * 2 ** times));
   }
 
   /** What was set for later. */
-  due({ kind, workerId }: Timer & { readonly workerId: string }): CoordinatorEffect[] {
+  due({ kind, workerId }: VerdictTimer): CoordinatorEffect[] {
     if (kind === 'exclusion') {
       this.#unreachable.delete(workerId);
       return [pardonLater(workerId)];

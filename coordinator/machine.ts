@@ -137,10 +137,10 @@ export class CoordinatorMachine {
     switch (message.type) {
       case 'standing':
         return this.#standing(worker, message.hasState ? message.step : null);
-      case 'accuse':
-        // A doubt comes of a step.
-        if (message.ranks.length === 0 && this.#phase !== 'running') return [];
-        return this.#enforce(verdictOnAccusation(worker, message, this.#members, this.#blame));
+      case 'accuse': {
+        const among = { members: this.#members, isRunning: this.#phase === 'running' };
+        return this.#enforce(verdictOnAccusation(worker, message, among, this.#blame));
+      }
       case 'report':
       case 'evaluation':
       case 'statePiece':
@@ -378,7 +378,7 @@ export class CoordinatorMachine {
       case 'leftOut':
         return [...verdict.effects, ...this.#leftOut(verdict.workers, verdict.why)];
       case 'keptOut':
-        return this.#misconduct(verdict.workers, verdict.what);
+        return [...verdict.effects, ...this.#misconduct(verdict.workers, verdict.what)];
       case 'over':
         return this.#becomeFailed(verdict.code, verdict.message, verdict.at);
       default:

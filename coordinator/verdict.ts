@@ -3,8 +3,9 @@
 
 import type { ErrorCode } from '../src/errors.ts';
 import type { Blame } from './blame.ts';
+import { complaintMs } from './credit.ts';
 import type { CoordinatorEffect, FromWorker } from './effects.ts';
-import { letInLater, pardonLater } from './exclusions.ts';
+import { forgetLater, letInLater, pardonLater } from './exclusions.ts';
 import { suspicionMs } from './suspicion.ts';
 import { cannotReach, knownCode } from './tell.ts';
 import type { Worker } from './worker-record.ts';
@@ -21,7 +22,12 @@ export type Verdict =
       readonly effects: readonly CoordinatorEffect[];
     }
   /** The run goes on without them, and they are not let in again. */
-  | { readonly is: 'keptOut'; readonly workers: readonly Worker[]; readonly what: string }
+  | {
+      readonly is: 'keptOut';
+      readonly workers: readonly Worker[];
+      readonly what: string;
+      readonly effects: readonly CoordinatorEffect[];
+    }
   /** Nobody can go on. */
   | {
       readonly is: 'over';
@@ -33,20 +39,22 @@ export type Verdict =
 const none: Verdict = { is: 'none' };
 
 /** Let in again after a while; after each further time a longer one. */
-function leftOutForAWhile(workers: readonly Worker[], why: string, blame: Blame): Verdict {
+function leftOutForAWhile(
+  workers: readonly Worker[],
+  why: string,
+  blame: Blame,
+  leastMs: (workerId: string) => number = () => 0,
+): Verdict & { readonly is: 'leftOut' } {
   const effects = workers.map(({ hello }): CoordinatorEffect => {
     const { workerId } = hello!;
-    return letInLater(workerId, blame.exclusions.exclude(workerId));
+    return letInLater(workerId, blame.exclusions.exclude(workerId, leastMs(workerId)));
   });
   return { is: 'leftOut', workers, why, effects };
 }
 
 /** The forming of a membership took too long. */
 export function verdictOnLate(late: readonly Worker[], blame: Blame): Verdict {
-  const lastTime = late.filter(({ hello }) => blame.heldUp(hello!.workerId));
-  if (lastTime.length > 0)
-    return { is: 'keptOut', workers: lastTime, what: 'it did not become ready, again and again' };
-  return leftOutForAWhile(late, 'it does not become ready', blame);
+  return leftOutForAWhile(late, 'it does not become ready', blame, (workerId) => blame.heldUp(workerId));
 }
 
 /** A member says that it cannot reach another. How often it says so makes no difference. */
@@ -74,14 +82,18 @@ export function verdictOnSuspicions(members: readonly Worker[], blame: Blame): V
   const by = members[blame.suspicions.soleWord(suspicion.rank) ?? -1];
   const isBelieved = by === undefined || isWordEnough(by, of, members, blame);
   const worker = isBelieved ? of : by;
+  // With a pardon it is forgotten as well, and one who is not believed needs none.
+  const forgotten = isBelieved ? [] : [forgetLater(of.hello!.workerId, complaintMs.suspicion)];
   const { workerId } = worker.hello!;
   if (suspicion.broken && blame.exclusions.pardons(workerId)) {
-    return { is: 'again', why: `all connect anew: ${suspicion.why}`, effects: [pardonLater(workerId)] };
+    const effects = [pardonLater(workerId), ...forgotten];
+    return { is: 'again', why: `all connect anew: ${suspicion.why}`, effects };
   }
   const why = isBelieved
     ? `the others cannot go on with it: ${suspicion.why}`
     : `it alone cannot go on with one after another: ${suspicion.why}`;
-  return leftOutForAWhile([worker], why, blame);
+  const verdict = leftOutForAWhile([worker], why, blame);
+  return { ...verdict, effects: [...verdict.effects, ...forgotten] };
 }
 
 /** Between two nobody else can tell. */
@@ -89,16 +101,18 @@ function isWordEnough(by: Worker, about: Worker, members: readonly Worker[], bla
   return blame.credit.believes(by.hello!.workerId, about.hello!.workerId) || members.length <= 2;
 }
 
-/** What came from others cannot be right. Where it is not known from whom, the step is computed again and looked at. */
+/** What came from others cannot be right. Where it is not known from whom, the step is computed again and looked at: of what
+    comes while a membership forms, there is none. */
 export function verdictOnAccusation(
   by: Worker,
   { ranks, step, what, generation }: Extract<FromWorker, { type: 'accuse' }>,
-  members: readonly Worker[],
+  { members, isRunning }: { readonly members: readonly Worker[]; readonly isRunning: boolean },
   blame: Blame,
 ): Verdict {
   const accused = ranks.map((rank) => members[rank]).find((worker) => worker !== undefined && worker !== by);
-  if (accused !== undefined) return verdictOnAccused(by, accused, { step, what }, members, blame);
-  return verdictOnDoubt(by, { step, what, generation }, blame);
+  if (isRunning && accused !== undefined) blame.lookAt(step);
+  if (accused !== undefined) return verdictOnAccused(by, accused, what, members, blame);
+  return isRunning ? verdictOnDoubt(by, { step, what, generation }, blame) : none;
 }
 
 /**
@@ -108,15 +122,17 @@ export function verdictOnAccusation(
 function verdictOnAccused(
   by: Worker,
   accused: Worker,
-  { step, what }: Pick<Extract<FromWorker, { type: 'accuse' }>, 'step' | 'what'>,
+  what: string,
   members: readonly Worker[],
   blame: Blame,
 ): Verdict {
-  blame.lookAt(step);
   const got = `worker ${by.hello!.workerId} got from it ${what}`.slice(0, 1_000);
-  if (isWordEnough(by, accused, members, blame)) return { is: 'keptOut', workers: [accused], what: got };
+  const forgotten = forgetLater(accused.hello!.workerId, complaintMs.accusation);
+  if (isWordEnough(by, accused, members, blame))
+    return { is: 'keptOut', workers: [accused], what: got, effects: [forgotten] };
   const why = `it alone accuses one after another, now worker ${accused.hello!.workerId}: ${what}`;
-  return leftOutForAWhile([by], why.slice(0, 1_000), blame);
+  const verdict = leftOutForAWhile([by], why.slice(0, 1_000), blame);
+  return { ...verdict, effects: [...verdict.effects, forgotten] };
 }
 
 /** It costs everybody a membership: who doubts one thing twice, or time and again, goes on without the others for a while. */

@@ -57,6 +57,7 @@ it('is left out when it alone cannot reach a second worker, where there are othe
   story.align(2, 1, [1, 2, 4]);
   expect(suspect(2, 1)).toEqual([
     'setTimer',
+    'setTimer',
     'close',
     'journal',
     'formed',

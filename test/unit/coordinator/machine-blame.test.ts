@@ -3,7 +3,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { CoordinatorEffect } from '../../../coordinator/effects.ts';
 import type { MessageOf } from '../../../proto/messages.ts';
-import { hello, inShort, report, Story } from './story.ts';
+import { hello, inShort, Story } from './story.ts';
 
 let story = new Story();
 beforeEach(() => {
@@ -27,6 +27,7 @@ const alignOf = (effects: readonly CoordinatorEffect[]): MessageOf<'align'> => {
 describe('an accusation', () => {
   it('turns the accused out, and keeps it out', () => {
     expect(inShort(story.say(1, accuse([2])))).toEqual([
+      'setTimer',
       'quarantine',
       'close',
       'journal',
@@ -133,18 +134,25 @@ describe('a membership that does not form in time', () => {
     expect(late(2)).toEqual(['setTimer', 'close', 'journal', 'formed', 'membership to 2']);
   });
 
-  it('keeps out who does not become ready for the third time', () => {
-    for (const generation of [2, 4]) {
-      story.say(1, { type: 'standing', generation, hasState: false, step: 0 });
-      expect(late(generation)).toEqual(['setTimer', 'close', 'journal', 'formed', 'membership to 1']);
-      story.align(generation + 1, 0, [1]);
+  it('goes on without who is late again, for longer each time, and not for good: the source may be slow', () => {
+    for (const [generation, ms] of [
+      [2, 300_000],
+      [4, 600_000],
+      [6, 1_200_000],
+      [8, 2_400_000],
+      [10, 3_600_000],
+      [12, 3_600_000],
+    ] as const) {
+      for (const connection of [1, 2])
+        story.say(connection, { type: 'standing', generation, hasState: connection === 1, step: 1 });
+      story.say(1, { type: 'ready', generation });
+      const verdict = story.machine.handle({ is: 'timer', timer: { kind: 'forming', generation } });
+      expect(inShort(verdict)).toEqual(['setTimer', 'close', 'journal', 'formed', 'membership to 1']);
+      expect(verdict[0]).toMatchObject({ timer: { kind: 'exclusion', workerId: 'w2' }, ms });
+      story.align(generation + 1, 1, [1]);
       story.machine.handle({ is: 'timer', timer: { kind: 'exclusion', workerId: 'w2' } });
-      story.join(2);
-      story.machine.handle({ is: 'timer', timer: { kind: 'joining', generation: generation + 1 } });
-      expect(inShort(story.say(1, report(generation + 1, 1)))).toContain('membership to 2');
+      expect(inShort(story.takeIn(2, generation + 1, 2))).toContain('membership to 2');
     }
-    story.say(1, { type: 'standing', generation: 6, hasState: true, step: 1 });
-    expect(late(6)).toEqual(['quarantine', 'close', 'journal', 'formed', 'membership to 1']);
   });
 
   it('waits on where nobody is further than another, and looks again', () => {
@@ -223,6 +231,7 @@ describe('one word against another', () => {
     const verdict = story.say(1, accuse([2], 3));
     expect(inShort(verdict)).toEqual([
       'setTimer',
+      'setTimer',
       'close',
       'journal',
       'formed',
@@ -237,6 +246,44 @@ describe('one word against another', () => {
     expect(story.say(2, accuse([3], 2))).toEqual([]);
     story.align(3, 3, [1, 2, 3]);
     expect(inShort(story.say(1, accuse([2], 3)))).toContain('quarantine');
+  });
+
+  /** What was set for later about complaints, comes. */
+  const forget = (effects: readonly CoordinatorEffect[]): void => {
+    for (const effect of effects)
+      if (effect.do === 'setTimer' && effect.timer.kind === 'complaint')
+        expect(story.machine.handle({ is: 'timer', timer: effect.timer })).toEqual([]);
+  };
+
+  it('is worth something again after a while, also where the other is kept out or stayed', () => {
+    forget(story.say(1, accuse([3], 2)));
+    story.align(3, 3, [1, 2, 3]);
+    expect(inShort(story.say(1, accuse([2], 3)))).toContain('quarantine');
+  });
+
+  it('is forgotten of one that stayed, as the one who said it was not believed', () => {
+    const first = story.say(1, accuse([3], 2));
+    story.align(3, 3, [1, 2, 3]);
+    const second = story.say(1, accuse([2], 3));
+    expect(inShort(second)).not.toContain('quarantine');
+    for (const effects of [first, second]) forget(effects);
+    story.align(4, 3, [2, 3]);
+    story.machine.handle({ is: 'timer', timer: { kind: 'exclusion', workerId: 'w1' } });
+    story.join(1);
+    story.machine.handle({ is: 'timer', timer: { kind: 'joinAtLatest', generation: 4 } });
+    expect(inShort(story.say(1, accuse([0], 5)))).toContain('quarantine');
+  });
+
+  it('while a membership forms does not put a doubt of a step out of mind', () => {
+    story.say(2, accuse([], 2));
+    story.say(1, { ...accuse([3], 3), step: 0 });
+    expect(alignOf(story.align(4, 3, [1, 2, 3]))).toMatchObject({ step: 3, verify: true });
+  });
+
+  it('while a membership forms is nothing where it is about nobody there', () => {
+    story.say(2, accuse([], 2));
+    expect(story.say(1, { ...accuse([0, 9], 3), step: 0 })).toEqual([]);
+    expect(alignOf(story.align(3, 3, [1, 2, 3, 4]))).toMatchObject({ verify: true });
   });
 
   it('names one at a time', () => {
