@@ -18,6 +18,13 @@ export interface LanePoolOptions {
 
 type OnEvent = (event: ProgramEvent) => void;
 
+const open = new Set<LanePool>();
+
+// A process that exits waits for its threads, and one that is ended leaves the others in their barrier.
+process.once('exit', () => {
+  for (const { memory } of open) abortLanes(memory.arena.ints);
+});
+
 export class LanePool {
   readonly memory: EngineMemory;
   readonly #compiled: CompiledModel;
@@ -27,9 +34,6 @@ export class LanePool {
   #control: Int32Array | null = null;
   #state: 'idle' | 'running' | 'broken' = 'idle';
 
-  /** A process that exits waits for its threads, and one that is ended leaves the others in their barrier. */
-  readonly #onExit = (): void => void abortLanes(this.memory.arena.ints);
-
   private constructor(memory: EngineMemory, threads: LaneThreads) {
     this.memory = memory;
     this.#compiled = memory.compiled;
@@ -38,7 +42,7 @@ export class LanePool {
     step.forEach((segment, index) => void this.#places.set(segment, { phase: 'step', index }));
     update.forEach((segment, index) => void this.#places.set(segment, { phase: 'update', index }));
     this.#places.set(evaluate, { phase: 'evaluate', index: 0 });
-    process.once('exit', this.#onExit);
+    open.add(this);
   }
 
   /** Makes the arena and attaches the threads. Throws LOCKSTEP_OUT_OF_MEMORY, LOCKSTEP_BACKEND_UNAVAILABLE or
@@ -104,7 +108,7 @@ export class LanePool {
   close(): void {
     if (this.#state === 'running') this.#giveUp();
     this.#state = 'broken';
-    process.off('exit', this.#onExit);
+    open.delete(this);
   }
 
   #onAllLanes(task: WithoutLane<LaneTask>): Promise<LaneReport[]> {
@@ -135,6 +139,7 @@ export class LanePool {
   /** Lanes that are in a barrier come out of it, and the threads end. */
   #giveUp(): void {
     this.#state = 'broken';
+    open.delete(this);
     abortLanes(this.memory.arena.ints);
     this.#threads.drop(this.#control);
   }

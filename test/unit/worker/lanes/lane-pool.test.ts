@@ -4,6 +4,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { compileModel } from '../../../../src/compile/compile.ts';
 import type { CompiledModel } from '../../../../src/engine/contract.ts';
+import type { Splits } from '../../../../src/engine/lane.ts';
 import type { EngineMemory } from '../../../../src/engine/memory.ts';
 import { StepSchedule } from '../../../../src/engine/schedule.ts';
 import type { Backend } from '../../../../src/kernels/backend.ts';
@@ -43,8 +44,13 @@ function openPool(job: Job, compiled: CompiledModel, backend: Backend): Promise<
   return attach(job, compiled, startThreads(backend, compiled.assignment.lanes));
 }
 
-async function attach(job: Job, compiled: CompiledModel, threads: LaneThreads): Promise<LanePool> {
-  const pool = await LanePool.create({ compiled, threads, splits });
+async function attach(
+  job: Job,
+  compiled: CompiledModel,
+  threads: LaneThreads,
+  rows: Splits = splits,
+): Promise<LanePool> {
+  const pool = await LanePool.create({ compiled, threads, splits: rows });
   const { model } = prepare(job);
   pool.memory.setParameters(initialValues(model.parameters, job.seed));
   pool.memory.setStatistics(initialValues(model.statistics, job.seed));
@@ -104,12 +110,13 @@ for (const [name, backendOf] of backends) {
 
     it('turns a failing lane into an error while the other lanes wait for it', async () => {
       const compiled = compile(mlp, 3);
-      const pool = await openPool(mlp, compiled, backendOf());
-      pool.memory.writeStepTable(0, scheduleOf(mlp).at(1));
-      const table = pool.memory.tableAt(0);
-      // A first row far outside of the inputs for the last lane: its gathering throws.
-      const laneRows = pool.memory.arena.ints[table + 12]!;
-      pool.memory.arena.ints[laneRows + 3] = 2 ** 30;
+      // Nothing to gather rows from, and rows of the last lane alone: its gathering throws.
+      const nothing = { inputs: [], targets: [] } as unknown as Splits['train'];
+      const threads = startThreads(backendOf(), 3);
+      const pool = await attach(mlp, compiled, threads, { train: nothing, test: splits.test });
+      const rows = pool.memory.writeStepTable(0, scheduleOf(mlp).at(1));
+      const laneRows = pool.memory.arena.ints[pool.memory.tableAt(0) + 12]!;
+      pool.memory.arena.ints.set([0, 0, 0, rows], laneRows);
       await expect(pool.runAlone(0, 1)).rejects.toMatchObject({ code: 'LOCKSTEP_WORKER_FAILED' });
       await expect(pool.runAlone(0, 1)).rejects.toMatchObject({ code: 'LOCKSTEP_INTERNAL' });
     });
