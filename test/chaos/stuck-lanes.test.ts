@@ -73,56 +73,64 @@ function said({ child, stderr }: Process, pattern: RegExp): Promise<void> {
   });
 }
 
+/**
+ * Hangs a thread that computes; the run ends with the bytes of the quiet one. 'silent': it had a lock of its process in hand, so
+ * that its main thread hung as well, and the worker is left out for its silence, before it could say anything.
+ */
+async function hangOne(out: string): Promise<'told' | 'silent'> {
+  const cluster = new Cluster({ cwd, config: 'run.json', out, workers: 2 });
+  const atStep = (step: number): Promise<Told> =>
+    cluster.next(({ event }) => event.event === 'step' && event.step >= step);
+  try {
+    const [begun, warm] = [atStep(20), atStep(200)];
+    const done = cluster.next(({ event }) => event.event === 'done');
+    await cluster.start();
+    await begun;
+    const victim = cluster.workers[1]!;
+    const before = threadTicks(victim.child.pid!);
+    await warm;
+    const thread = busiest(victim.child.pid!, before);
+    const hang = ['-qq', '-o', '/dev/null', '-e', 'trace=futex', '-e', 'inject=futex:delay_enter=600000000'];
+    const strace = spawn('strace', ['-p', thread, ...hang], { stdio: 'ignore' });
+    const hungMs = performance.now();
+    const silent = cluster.next(
+      ({ event }) => event.event === 'membership' && / is gone: silent for /.test(event.reason),
+    );
+    const stuck = said(victim, /its process has to be started anew\n/).then(() => 'told' as const);
+    const how = await Promise.race([stuck, silent.then(() => 'silent' as const)]);
+    // A thread that a tracer holds does not even die.
+    strace.kill('SIGKILL');
+    const { event } = await done;
+    expect(event).toMatchObject({ steps: config.steps, weightsSha256: expected });
+    if (how === 'silent') return how;
+    await victim.ended;
+    expect(victim.child.signalCode).toBe('SIGKILL');
+    expect(victim.stderr).toMatch(
+      /^error: the compute threads of this worker are stuck: step \d+, [a-z ]+ has taken more than 3\.0 s; its process/m,
+    );
+    const next = cluster.told.find(({ event: told, atMs }) => atMs > hungMs + 1_000 && told.event === 'step');
+    process.stdout.write(`hung thread to next step: ${(next!.atMs - hungMs).toFixed(0)} ms\n`);
+    const formed = cluster.told.findLast(({ event: told }) => told.event === 'membership');
+    expect(formed?.event).toMatchObject({
+      world: 1,
+      reason: expect.stringMatching(
+        / is gone: in step \d+, [a-z ]+: the compute threads of this worker are stuck/,
+      ),
+    });
+    return how;
+  } finally {
+    await cluster.end();
+  }
+}
+
 it.skipIf(why !== null)(
   'a thread that hangs costs its worker, and nothing else',
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async () => {
-    const cluster = new Cluster({ cwd, config: 'run.json', out: 'run', workers: 2 });
-    const atStep = (step: number): Promise<Told> =>
-      cluster.next(({ event }) => event.event === 'step' && event.step >= step);
-    try {
-      const [begun, warm] = [atStep(20), atStep(200)];
-      const done = cluster.next(({ event }) => event.event === 'done');
-      await cluster.start();
-      await begun;
-      const victim = cluster.workers[1]!;
-      const before = threadTicks(victim.child.pid!);
-      await warm;
-      const thread = busiest(victim.child.pid!, before);
-      const hang = [
-        '-qq',
-        '-o',
-        '/dev/null',
-        '-e',
-        'trace=futex',
-        '-e',
-        'inject=futex:delay_enter=600000000',
-      ];
-      const strace = spawn('strace', ['-p', thread, ...hang], { stdio: 'ignore' });
-      const hungMs = performance.now();
-      await said(victim, /its process has to be started anew\n/);
-      // A thread that a tracer holds does not even die.
-      strace.kill('SIGKILL');
-      await victim.ended;
-      expect(victim.child.signalCode).toBe('SIGKILL');
-      expect(victim.stderr).toMatch(
-        /^error: the compute threads of this worker are stuck: step \d+, [a-z ]+ has taken more than 3\.0 s; its process/m,
-      );
-      const { event } = await done;
-      const next = cluster.told.find(
-        ({ event: told, atMs }) => atMs > hungMs + 1_000 && told.event === 'step',
-      );
-      process.stdout.write(`hung thread to next step: ${(next!.atMs - hungMs).toFixed(0)} ms\n`);
-      const formed = cluster.told.findLast(({ event: told }) => told.event === 'membership');
-      expect(formed?.event).toMatchObject({
-        world: 1,
-        reason: expect.stringMatching(
-          / is gone: in step \d+, [a-z ]+: the compute threads of this worker are stuck/,
-        ),
-      });
-      expect(event).toMatchObject({ steps: config.steps, weightsSha256: expected });
-    } finally {
-      await cluster.end();
-    }
+    // Where a thread hangs is not ours to choose: one must hang where its process can still say so.
+    const ways: string[] = [];
+    while (!ways.includes('told') && ways.length < 6) ways.push(await hangOne(`run-${ways.length}`));
+    process.stdout.write(`threads that hung: ${ways.join(', ')}\n`);
+    expect(ways).toContain('told');
   },
 );
