@@ -9,6 +9,7 @@ import type { LoweredProgram, Work } from './graph-to-items.ts';
 import type { Buffer } from './instructions.ts';
 import {
   checkArenaSize,
+  type Lifetime,
   lifetimes,
   type Places,
   placeByLifetime,
@@ -28,7 +29,7 @@ export interface ArenaPlan {
 }
 
 export function planArena(work: Work, lowered: LoweredProgram, tableCount: number): ArenaPlan {
-  const { assignment, rowsMax, nodes, state, training } = work;
+  const { assignment, rowsMax, nodes, state, training, optimizations } = work;
   const { lanes, shards, firstShard, endShard } = assignment;
   const tableSize = tableLayout({
     lanes, shards, ownShards: endShard - firstShard, globalNodes: nodes.all, rowsMax, reports: training.reports.length,
@@ -42,9 +43,10 @@ export function planArena(work: Work, lowered: LoweredProgram, tableCount: numbe
   const places: Places = new Map();
   let end = placeSideBySide([barrier, tables, scratch, ...kept], arenaHeaderSize, places);
   end = placeSideBySide(unplacedPermanent(lowered.timeline, places), end, places);
+  const placeTransient = optimizations.shareMemory ? placeByLifetime : placeApart;
   const programOffset = Math.max(
-    placeByLifetime(lifetimes(lowered.timeline), end, places),
-    placeByLifetime(lifetimes(lowered.evaluate), end, places),
+    placeTransient(lifetimes(lowered.timeline), end, places),
+    placeTransient(lifetimes(lowered.evaluate), end, places),
   );
   checkArenaSize(programOffset);
   verifyPlaces([...lowered.timeline, ...lowered.evaluate], places, programOffset);
@@ -65,6 +67,14 @@ export function planArena(work: Work, lowered: LoweredProgram, tableCount: numbe
     header,
     tables: { offset: places.get(tables)!, size: tableSize, count: tableCount },
   };
+}
+
+function placeApart(lives: readonly Lifetime[], base: number, places: Places): number {
+  return placeSideBySide(
+    lives.map(({ buffer }) => buffer),
+    base,
+    places,
+  );
 }
 
 function permanent(name: string, size: number): Buffer {

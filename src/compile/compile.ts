@@ -11,6 +11,7 @@ import { insertBarriers } from './barriers.ts';
 import { describeWork, lowerProgram, type Work } from './graph-to-items.ts';
 import type { Buffer, Item } from './instructions.ts';
 import { aligned } from './layout.ts';
+import type { Optimizations } from './optimizations.ts';
 import { checkArenaSize, type Places } from './plan.ts';
 import { type Encoded, encode } from './segments.ts';
 
@@ -27,6 +28,8 @@ export interface CompileOptions {
   readonly assignment: Assignment;
   /** Step tables in the arena: how many steps may be prepared ahead; 16 where not given. */
   readonly tables?: number | undefined;
+  /** Passes to leave out or keep; all run where not given. */
+  readonly optimizations?: Partial<Optimizations> | undefined;
 }
 
 /** A compiled model with the lists its words were made from, for printing, diagnosis and tests. */

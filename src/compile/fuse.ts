@@ -4,6 +4,7 @@
 import { assert } from '../errors.ts';
 import type { Graph, Value, ValueId } from '../ir/graph.ts';
 import { dataOperandsOf } from './operands.ts';
+import type { Optimizations } from './optimizations.ts';
 
 export interface Fusion {
   /** The value in whose memory a value lies, by id. */
@@ -33,10 +34,11 @@ export function fuse(
   live: readonly boolean[],
   kept: readonly ValueId[],
   inference: boolean,
+  optimizations: Pick<Optimizations, 'fuseRelu' | 'fuseReluGradient'>,
 ): Fusion {
   const fusion = new Fuser(graph, live, kept, inference);
-  for (const value of fusion.values) fusion.fuseRelu(value);
-  for (const value of fusion.values) fusion.fuseReluGradient(value);
+  if (optimizations.fuseRelu) for (const value of fusion.values) fusion.fuseRelu(value);
+  if (optimizations.fuseReluGradient) for (const value of fusion.values) fusion.fuseReluGradient(value);
   for (const value of fusion.values) fusion.fuseLoss(value);
   return fusion.result();
 }
@@ -89,7 +91,9 @@ class Fuser {
     const y = this.#root(value.operands[2]!);
     const { op, operands } = this.#at(producer);
     const masks = maskedGradients.has(op) || (op === 'maxPoolGradient' && this.#root(operands[1]!) === y);
-    if (masks && this.#onlyUser(producer, value.id)) {
+    // A kernel applies one mask: where it already has another relu's, both must hold, so this one keeps its own kernel.
+    const hasRoom = (this.#mask.get(producer) ?? y) === y;
+    if (masks && hasRoom && this.#onlyUser(producer, value.id)) {
       this.#mask.set(producer, y);
       this.#users[producer] = this.#users[value.id]!;
       this.#absorb(value.id, producer);

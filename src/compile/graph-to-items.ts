@@ -22,6 +22,7 @@ import { lower } from './lower.ts';
 import { lowerUpdate } from './lower-update.ts';
 import type { ExchangeRegion, Lowering, StateBuffers } from './lowering.ts';
 import { liveValues } from './operands.ts';
+import { allOptimizations, type Optimizations } from './optimizations.ts';
 import { emitBuckets, fillExchanges } from './order.ts';
 import { verifyItems } from './verify.ts';
 
@@ -39,6 +40,7 @@ export interface Work {
   readonly statistics: ReturnType<typeof flatLayout>;
   readonly buckets: readonly Bucket[];
   readonly state: StateBuffers;
+  readonly optimizations: Optimizations;
 }
 
 export interface LoweredProgram {
@@ -60,6 +62,7 @@ export function describeWork({
   assignment,
   batch,
   bucketBytes,
+  optimizations,
 }: CompileOptions): Work {
   checkAssignment(assignment);
   verifyGraph(model.graph, 'building the model');
@@ -97,6 +100,7 @@ export function describeWork({
     statistics,
     buckets,
     state,
+    optimizations: { ...allOptimizations, ...optimizations },
   };
 }
 
@@ -105,7 +109,7 @@ export function lowerProgram(work: Work): LoweredProgram {
   const lowered = lowerGraph(training, training.gradients, false, work);
   let step = lowered.items;
   if (!alone) {
-    step = fillExchanges(step, state.partials);
+    if (work.optimizations.fillExchanges) step = fillExchanges(step, state.partials);
     const repeat = { count: nodes.own, stride: parameters.size };
     step = emitBuckets(step, state.partials, parameters.tensors, buckets, repeat);
   }
@@ -135,7 +139,7 @@ function lowerGraph(
   const ends = [...graph.reports.map(({ value }) => value), ...gradients.map(({ gradient }) => gradient)];
   if (inference) ends.push(graph.output);
   const live = liveValues(graph, ends);
-  const fusion = fuse(graph, live, ends, inference);
+  const fusion = fuse(graph, live, ends, inference, work.optimizations);
   const lowered = lower({
     graph, live, fusion, inference, assignment, rowsMax,
     parameters: parameters.tensors, statistics: statistics.tensors, flatSize: parameters.size, state, gradients,
