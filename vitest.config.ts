@@ -11,7 +11,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['test/{unit,tidy,golden,conformance,parity,sim,fuzz}/**/*.test.ts'],
+          include: ['test/{unit,tidy,golden,conformance,parity,networks,sim,fuzz}/**/*.test.ts'],
           testTimeout: 30 * secondMs,
           hookTimeout: 30 * secondMs,
         },

@@ -3,10 +3,11 @@
 
 import { differentiate } from '../../../src/autodiff/differentiate.ts';
 import { compileModel } from '../../../src/compile/compile.ts';
-import { InlineRunner } from '../../../src/engine/inline-runner.ts';
+import type { Optimizations } from '../../../src/compile/optimizations.ts';
 import type { Splits } from '../../../src/engine/lane.ts';
 import type { StepPlan } from '../../../src/engine/memory.ts';
 import { shardNotFinite } from '../../../src/engine/reports.ts';
+import { evaluationPlans } from '../../../src/engine/schedule.ts';
 import type { Backend } from '../../../src/kernels/backend.ts';
 import type { BuildOptions } from '../../../src/nn/build.ts';
 import { buildModel } from '../../../src/nn/build.ts';
@@ -18,6 +19,7 @@ import {
   type OptimizerInput,
   optimizerSchema,
 } from '../../../src/optim/optimizer.ts';
+import { LaneGroup, type LaneOrder } from '../../support/lane-group.ts';
 
 export interface Job {
   readonly model: ModelInput;
@@ -41,26 +43,47 @@ export function evenBoundaries(workers: number, shards: number): number[] {
   return Array.from({ length: workers + 1 }, (_, rank) => Math.floor((rank * shards) / workers));
 }
 
+export interface WorldOptions {
+  /** Lanes of each worker; 1 unless given. */
+  readonly lanes?: readonly number[];
+  readonly order?: LaneOrder;
+  readonly optimizations?: Partial<Optimizations>;
+}
+
 export interface StepResult {
   /** [shards][reports], from whoever has the shard. */
   readonly sums: Float32Array;
   readonly gradientNorm: number;
 }
 
+const hexOf = (floats: ArrayLike<number>): string =>
+  Buffer.from(Float32Array.from(floats).buffer).toString('hex');
+
 export class World {
-  readonly workers: readonly InlineRunner[];
+  readonly workers: readonly LaneGroup[];
   readonly #boundaries: readonly number[];
   readonly #shards: number;
+  readonly #batch: number;
 
-  constructor(job: Job, boundaries: readonly number[], backend: Backend, splits: Splits) {
+  constructor(
+    job: Job,
+    boundaries: readonly number[],
+    backend: Backend,
+    splits: Splits,
+    { lanes, order, optimizations }: WorldOptions = {},
+  ) {
     const { model, training, optimizer } = prepare(job);
     const { shards, batch, clipNorm, bucketBytes } = job;
     this.#boundaries = boundaries;
     this.#shards = shards;
+    this.#batch = batch;
     this.workers = boundaries.slice(1).map((endShard, rank) => {
-      const assignment = { shards, firstShard: boundaries[rank]!, endShard, boundaries, lanes: 1 };
-      const compiled = compileModel({ model, training, optimizer, clipNorm, batch, bucketBytes, assignment });
-      const worker = new InlineRunner(compiled, backend, splits);
+      const ownLanes = lanes?.[rank] ?? 1;
+      const assignment = { shards, firstShard: boundaries[rank]!, endShard, boundaries, lanes: ownLanes };
+      const compiled = compileModel({
+        model, training, optimizer, clipNorm, batch, bucketBytes, assignment, optimizations, tables: 1,
+      }); // biome-ignore format: a table
+      const worker = new LaneGroup(compiled, backend, splits, order);
       worker.memory.setParameters(initialValues(model.parameters, job.seed));
       worker.memory.setStatistics(initialValues(model.statistics, job.seed));
       return worker;
@@ -90,6 +113,20 @@ export class World {
       }
     }
     return { sums, gradientNorm: workers[0]!.memory.gradientNorm(0) };
+  }
+
+  /** Predictions for the held-out samples, and the sums of their reports, as hexadecimal bytes. */
+  evaluate(samples: number): string {
+    return evaluationPlans(samples, this.#batch)
+      .map((plan) => {
+        const outputs = this.workers.map((worker) => {
+          const rows = worker.memory.writeStepTable(0, plan);
+          worker.run(worker.memory.compiled.evaluate, 0, 'test');
+          return hexOf(worker.memory.output.subarray(0, rows * worker.memory.compiled.outputSize));
+        });
+        return `${outputs.join('')} ${hexOf(this.#sums())}`;
+      })
+      .join('\n');
   }
 
   /** The bytes of every worker's parameters, statistics and slots. */
