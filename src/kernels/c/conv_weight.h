@@ -178,7 +178,8 @@ static int plan_scratch(const Context *c, WeightPlan *p) {
   p->rows = min_int(a->outHeight, max_int(1, PIXEL_BLOCK / a->outWidth));
   if (p->wide < a->outWidth) p->rows = 1;
   p->rows = min_int(p->rows, max_int(1, (room - a->kernelHeight) / a->strideHeight + 1));
-  p->samples = p->rows < a->outHeight ? 1 : max_int(1, PIXEL_BLOCK / image);
+  /* Several samples only where a block holds each of them whole: pixels ascend, and dy is read as one run. */
+  p->samples = p->rows < a->outHeight || p->wide < a->outWidth ? 1 : max_int(1, PIXEL_BLOCK / image);
   if (row) p->samples = max_int(1, min_int(p->samples, room / a->height));
   const int rows_read = min_int(a->height, (p->rows - 1) * a->strideHeight + a->kernelHeight);
   const intptr_t copy = (intptr_t)p->samples * rows_read * row + VW;

@@ -147,7 +147,7 @@ static void sums_case(void) {
 static void conv_case(int tight) {
   const int point = draw(4) == 0; /* maps of 1 x 1, which a pooling net ends with: then many samples a shard */
   draw_table(tight ? 4 : point ? 600 : 10);
-  const int rows = table->rows, channels = tight ? draw_size(300) : draw_size(40), filters = draw_size(tight ? 5 : 40);
+  const int rows = table->rows, channels = draw_size(tight ? 700 : 40), filters = draw_size(tight ? 5 : 40);
   const int kh = 1 + draw(4), kw = 1 + draw(4), sh = 1 + draw(4), sw = 1 + draw(4), top = draw(kh + 1), left = draw(kw + 1);
   /* down to windows larger than the image; the padding behind it at least completes one window */
   const int height = point ? 1 : 1 + draw(tight ? 6 : 13), width = point ? 1 : 1 + draw(tight ? 33 : 21);
