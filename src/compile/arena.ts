@@ -3,10 +3,10 @@
 
 import type { CompiledModel } from '../engine/contract.ts';
 import { tableLayout } from '../engine/table-layout.ts';
-import { scratchFloats } from '../kernels/scratch.ts';
+import { scratchFloats, scratchFloatsFor } from '../kernels/scratch.ts';
 import { arenaHeaderFields, arenaHeaderSize } from '../kernels/step-table.ts';
 import type { LoweredProgram, Work } from './graph-to-items.ts';
-import type { Buffer } from './instructions.ts';
+import type { Buffer, Item } from './instructions.ts';
 import {
   checkArenaSize,
   type Lifetime,
@@ -36,7 +36,8 @@ export function planArena(work: Work, lowered: LoweredProgram, tableCount: numbe
   }).size; // biome-ignore format: a table
   const barrier = permanent('barrier', barrierSize);
   const tables = permanent('tables', tableSize * tableCount);
-  const scratch = permanent('scratch', scratchFloats * lanes);
+  const scratchSize = scratchSizeOf(lowered.timeline);
+  const scratch = permanent('scratch', scratchSize * lanes);
   const { parameters, statistics, slots, partials, gradient, inputs, targets, output } = state;
   const kept = new Set([parameters, statistics, ...slots, partials, gradient, inputs, targets, output]);
 
@@ -55,7 +56,7 @@ export function planArena(work: Work, lowered: LoweredProgram, tableCount: numbe
   const fields: Record<(typeof arenaHeaderFields)[number], number> = {
     lanes,
     scratchOffset: places.get(scratch)!,
-    scratchSize: scratchFloats,
+    scratchSize,
     barrierOffset: places.get(barrier)!,
   };
   arenaHeaderFields.forEach((field, word) => {
@@ -74,6 +75,15 @@ function placeApart(lives: readonly Lifetime[], base: number, places: Places): n
     lives.map(({ buffer }) => buffer),
     base,
     places,
+  );
+}
+
+/** Of one lane. */
+function scratchSizeOf(items: readonly Item[]): number {
+  return items.reduce(
+    (most, item) =>
+      item.kind === 'kernel' ? Math.max(most, scratchFloatsFor(item.kernel, item.args)) : most,
+    scratchFloats,
   );
 }
 

@@ -26,6 +26,9 @@ const shapes: readonly WindowShape[] = [
   { layout: 'even', image: [5, 5, 34], kernel: [1, 1], stride: [2, 2], padding: [0, 0, 0, 0], filters: 40 },
   { layout: 'one', image: [12, 21, 32], kernel: [3, 3], stride: [1, 1], padding: [1, 1, 1, 1], filters: 70 },
   { layout: 'many', image: [3, 3, 2], kernel: [2, 2], stride: [1, 1], padding: [0, 1, 0, 1], filters: 6 },
+  // Maps of 1 x 1, several samples a shard: the pixels of a block are samples.
+  { layout: 'large', image: [1, 1, 9], kernel: [3, 3], stride: [1, 1], padding: [1, 1, 1, 1], filters: 8 },
+  { layout: 'large', image: [1, 1, 5], kernel: [1, 1], stride: [2, 2], padding: [0, 0, 0, 0], filters: 7 },
   { layout: 'one', image: [40, 40, 32], kernel: [3, 3], stride: [1, 1], padding: [1, 1, 1, 1], filters: 4 },
 ];
 

@@ -12,7 +12,7 @@ import { packageRoot } from '../../src/platform/package-root.ts';
 const folder = join(packageRoot(), 'test/conformance/c');
 const flags = ['-std=gnu11', '-O2', '-ffp-contract=off', '-fno-math-errno', '-I', folder];
 const include = ['-I', join(packageRoot(), 'src/kernels/c')];
-const cases = '80';
+const cases = '400';
 const timeoutMs = 300_000;
 
 // biome-ignore format: a table

@@ -159,6 +159,17 @@ static void pass_segment(const Context *c, const Pass *p, const Segment *s, int 
   }
 }
 
+/* A single column of output reads the same columns of the source everywhere: taps outside are left out, and no copy is
+   needed, however deep a window is. */
+static void trim_columns(Pass *p) {
+  const int from = p->column_tap > 0 ? -p->column_origin : p->column_origin - p->width + 1;
+  const int to = p->column_tap > 0 ? p->width - p->column_origin : p->column_origin + 1;
+  const int first = min_int(max_int(0, from), p->taps_wide);
+  p->taps_wide = max_int(0, min_int(p->taps_wide, to) - first);
+  p->column_origin += first * p->column_tap;
+  p->w += first * p->w_wide;
+}
+
 /* A pass over the lane's rows: as many columns at once as the scratch has room for; where not even one panel
    fits with all of its k, tap by tap, the sums resumed from the output. */
 static void run_pass(const Context *c, Pass *p) {
@@ -170,6 +181,7 @@ static void run_pass(const Context *c, Pass *p) {
     p->high = p->height = 1;
   }
   if (p->high <= 0 || p->wide <= 0 || lane_rows_from(c) >= lane_rows_to(c)) return;
+  if (p->wide == 1) trim_columns(p);
   const int64_t band = band_space(p), space = c->scratch_size - band;
   if (band > c->scratch_size / 2 && p->wide > 1) {
     /* not even one row fits: the left half of the columns, then the right one */

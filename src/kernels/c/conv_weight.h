@@ -29,7 +29,6 @@ typedef struct {
   const convWeightGradient_args *a;
   const float *x, *dy;
   int positions;      /* images of one sample */
-  int pixels;         /* 1: a sample is one pixel, so a block's pixels follow each other at one distance */
   int run;            /* kernelWidth * channels: rows of dw in one kernel row */
   int per_row;        /* tiles of one kernel row */
   int tile_from, tile_to, column_from, column_to; /* the block at work */
@@ -94,7 +93,8 @@ static void add_pixels(const WeightPlan *p, const PixelBlock *block, int resume,
         .ldb = ldb, .b1 = (p->direct ? a->outHeight : rows) * wide * ldb, .b2 = wide * ldb, .n1 = samples,
         .length = wide, .ldc = pitch, .columns = pitch, .resume = resume,
     };
-    if (p->pixels) tile.n1 = 1, tile.length = samples;
+    /* One pixel a sample: the inner run goes from sample to sample. dy is dense, so there ldb is that distance too. */
+    if (rows * wide == 1) tile.n1 = 1, tile.length = samples, tile.lda = block->x_sample;
     for (int i = p->tile_from; i < p->tile_to; i++, leaf += STACK_LEVEL) {
       const int tap = i / p->per_row, m = piece(i % p->per_row, p->per_row, p->run);
       const int shift = tap - a->padTop; /* image row = output row * strideHeight + shift */
@@ -178,7 +178,8 @@ static int plan_scratch(const Context *c, WeightPlan *p) {
   p->rows = min_int(a->outHeight, max_int(1, PIXEL_BLOCK / a->outWidth));
   if (p->wide < a->outWidth) p->rows = 1;
   p->rows = min_int(p->rows, max_int(1, (room - a->kernelHeight) / a->strideHeight + 1));
-  p->samples = p->rows < a->outHeight ? 1 : max_int(1, PIXEL_BLOCK / image);
+  /* Several samples only where a block holds each of them whole: pixels ascend, and dy is read as one run. */
+  p->samples = p->rows < a->outHeight || p->wide < a->outWidth ? 1 : max_int(1, PIXEL_BLOCK / image);
   if (row) p->samples = max_int(1, min_int(p->samples, room / a->height));
   const int rows_read = min_int(a->height, (p->rows - 1) * a->strideHeight + a->kernelHeight);
   const intptr_t copy = (intptr_t)p->samples * rows_read * row + VW;
@@ -197,7 +198,6 @@ static void weight_gradient(const Context *c, const convWeightGradient_args *a, 
   WeightPlan p = {
       .positions = positions,
       .a = a, .x = at(c, a->x), .dy = at(c, a->dy), .run = a->kernelWidth * a->channels,
-      .pixels = a->height * a->width * a->outHeight * a->outWidth == 1,
       .per_row = ceil_div(a->kernelWidth * a->channels, TILE_ROWS), .direct = a->filters % VW == 0 && a->filters <= 256,
       .pitch = (intptr_t)a->width * a->channels,
   };

@@ -145,10 +145,13 @@ static void sums_case(void) {
 /* Tight: little scratch, so that images are too wide to be copied in one piece, and a panel does not hold all
    k. The window arguments of all three kernels stand at the same place but one. */
 static void conv_case(int tight) {
-  draw_table(tight ? 4 : 10);
-  const int rows = table->rows, channels = tight ? draw_size(300) : draw_size(40), filters = draw_size(tight ? 5 : 40);
-  const int kh = 1 + draw(4), kw = 1 + draw(4), sh = 1 + draw(3), sw = 1 + draw(3), top = draw(kh + 1), left = draw(kw + 1);
-  const int height = kh + draw(tight ? 3 : 10), width = kw + draw(tight ? 30 : 18), bottom = draw(kh), right = draw(kw);
+  const int point = draw(4) == 0; /* maps of 1 x 1, which a pooling net ends with: then many samples a shard */
+  draw_table(tight ? 4 : point ? 600 : 10);
+  const int rows = table->rows, channels = draw_size(tight ? 700 : 40), filters = draw_size(tight ? 5 : 40);
+  const int kh = 1 + draw(4), kw = 1 + draw(4), sh = 1 + draw(4), sw = 1 + draw(4), top = draw(kh + 1), left = draw(kw + 1);
+  /* down to windows larger than the image; the padding behind it at least completes one window */
+  const int height = point ? 1 : 1 + draw(tight ? 6 : 13), width = point ? 1 : 1 + draw(tight ? 33 : 21);
+  const int bottom = max_int(draw(kh), kh - height - top), right = max_int(draw(kw), kw - width - left);
   const int out_height = (height + top + bottom - kh) / sh + 1, out_width = (width + left + right - kw) / sw + 1;
   const int size = kh * kw * channels * filters;
   const int x = tensor(rows * height * width * channels), dy = tensor(rows * out_height * out_width * filters);
