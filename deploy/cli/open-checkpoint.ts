@@ -42,7 +42,17 @@ export async function openNamed(
   });
   for (const line of skipped) stderr.write(`skipped: ${line}\n`);
   if (!isVerified) stderr.write(`not verified: ${path}: no .json lies beside it\n`);
-  return { checkpoint, path, config: parseConfig(checkpoint.config, path) };
+  const config = parseConfig(checkpoint.config, path);
+  checkColumns(config, checkpoint, path);
+  return { checkpoint, path, config };
+}
+
+/** Without names of columns a CSV file would be read by those that it happens to have. */
+function checkColumns({ data }: RunConfig, { fitted }: Checkpoint, path: string): void {
+  if ((data.kind === 'csv') === (fitted.columns !== null)) return;
+  const which = fitted.columns === null ? 'no columns' : 'columns';
+  const told = `${path}: its config says that its data is ${data.kind}, but it has ${which}; it was changed after it was written`;
+  throw new LockstepError('LOCKSTEP_CHECKPOINT_INVALID', told);
 }
 
 /** By its name it is no checkpoint either. */
