@@ -1,7 +1,7 @@
 // Everything about a run that is fixed before it starts, worked out once from config and data set. Pure.
 
 import type { RunConfig } from '../src/config/schema.ts';
-import type { Dataset } from '../src/data/dataset.ts';
+import type { TrainingData } from '../src/data/dataset.ts';
 import { cadenceOf } from '../src/engine/cadence.ts';
 import { type StateLayout, stateLayout } from '../src/engine/state.ts';
 import { LockstepError } from '../src/errors.ts';
@@ -10,7 +10,7 @@ import type { ReportFacts } from './reporter.ts';
 
 export interface RunPlan {
   readonly config: RunConfig;
-  readonly dataset: Dataset;
+  readonly dataset: TrainingData;
   /** Directory of the run. */
   readonly out: string;
   /** Worker processes; 0: computed in this one. */
@@ -25,7 +25,7 @@ export interface RunPlan {
 /** Throws LOCKSTEP_MODEL_INVALID or LOCKSTEP_DATA_INVALID where config and data do not fit each other. */
 export function planRun(options: {
   readonly config: RunConfig;
-  readonly dataset: Dataset;
+  readonly dataset: TrainingData;
   readonly out: string;
   readonly workers: number;
   readonly stopAfterStep: number | undefined;

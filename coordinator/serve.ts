@@ -12,7 +12,7 @@ import { coordinatorPath } from '../proto/version.ts';
 import { type FoundCheckpoint, firstOf, searchCheckpoints } from '../src/checkpoint/store.ts';
 import { weightsSha256 } from '../src/checkpoint/weights-hash.ts';
 import type { RunConfig } from '../src/config/schema.ts';
-import type { Dataset } from '../src/data/dataset.ts';
+import type { TrainingData } from '../src/data/dataset.ts';
 import type { RunEvent, RunResult } from '../src/engine/events.ts';
 import { asLockstepError, LockstepError } from '../src/errors.ts';
 import { idleStepsText } from './idle-steps.ts';
@@ -23,7 +23,7 @@ import { CoordinatorSession } from './session.ts';
 
 export interface OpenRunOptions {
   readonly config: RunConfig;
-  readonly dataset: Dataset;
+  readonly dataset: TrainingData;
   readonly out: string;
   readonly resume: boolean;
   /** Worker processes; 0: one worker inside of this process. */

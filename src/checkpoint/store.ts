@@ -2,7 +2,7 @@
 // SHA-256. The .json is written last: a checkpoint without one never came to its end.
 
 import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { LockstepError } from '../errors.ts';
 import { makeDirectory, namesIn, removeFile, temporaryExtension, writeDurably } from './durable-file.ts';
 import { type Retention, stepsThatStay } from './retention.ts';
@@ -19,6 +19,12 @@ const namePattern = /^step-(\d{6,15})\.safetensors$/;
 const nameOf = (step: number): string => `step-${String(step).padStart(6, '0')}${extension}`;
 const sidecarOf = (path: string): string =>
   `${path.endsWith(extension) ? path.slice(0, -extension.length) : path}.json`;
+
+/** The directory of the run that the checkpoint at `path` lies in; null for one that was copied out of it. */
+export function runDirectoryOf(path: string): string | null {
+  const place = dirname(resolve(path));
+  return basename(place) === folder ? dirname(place) : null;
+}
 
 /**
  * Writes a checkpoint into the run's directory and gives the file's path. It is chained to the one before it where
