@@ -119,6 +119,7 @@ export class WorkerSession {
   }
 
   #waitWhileAway(): void {
+    if (this.#ending.signal.aborted) return;
     const message = 'left without handing over: the coordinator is away';
     this.#awayTimer ??= setTimeout(() => this.#handle({ is: 'gaveUp', message }), leaveAwayMs).unref();
   }

@@ -17,13 +17,24 @@ export function formatPath(path: Path): string {
   }, '');
 }
 
+const article = (noun: string): string => (/^[aeiou]/.test(noun) ? `an ${noun}` : `a ${noun}`);
+
 const textLengthMax = 60;
 
-/** A value as JSON, short enough for a message. */
+/** A value as JSON, short enough for a message; what JSON has no text for by its type. */
 export function show(value: unknown): string {
   if (typeof value === 'number' || value === undefined) return String(value);
-  const text = JSON.stringify(value) ?? typeof value;
+  const text = jsonOf(value) ?? article(typeof value);
   return text.length > textLengthMax ? `${text.slice(0, textLengthMax - 3)}...` : text;
+}
+
+/** Null for a function, a symbol, a bigint, and an object that contains itself or throws. */
+function jsonOf(value: unknown): string | null {
+  try {
+    return JSON.stringify(value) ?? null;
+  } catch {
+    return null;
+  }
 }
 
 /** Values of a literal or an enumeration: "a", "b" or "c". */
@@ -32,7 +43,6 @@ function oneOf(values: readonly unknown[]): string {
   return texts.length < 2 ? texts.join('') : `${texts.slice(0, -1).join(', ')} or ${texts.at(-1)}`;
 }
 
-const article = (noun: string): string => (/^[aeiou]/.test(noun) ? `an ${noun}` : `a ${noun}`);
 const typeNames: Readonly<Record<string, string>> = {
   int: 'integer',
   record: 'object',
@@ -146,18 +156,18 @@ function tags(issue: Issue): readonly unknown[] {
   return 'options' in issue && Array.isArray(issue.options) ? issue.options : [];
 }
 
-/** `source: path: what is wrong (and N more)`, for the worst of `issues` that `schema` found in `input`. */
+/** `source: path: what is wrong (and N more)`, for the worst of `issues` that `schema` found in `input`; '' is no source. */
 export function explainIssues(
   issues: readonly Issue[],
   schema: z.ZodType,
   input: unknown,
-  source: string,
+  source = '',
 ): string {
   const told = tell(worst(issues), [], schema, input);
   const count = issues.reduce(
     (sum, issue) => sum + (issue.code === 'unrecognized_keys' ? issue.keys.length : 1),
     0,
   );
-  const where = formatPath(told.path);
-  return `${source}: ${where === '' ? '' : `${where}: `}${told.what}${count > 1 ? ` (and ${count - 1} more)` : ''}`;
+  const where = [source, formatPath(told.path)].filter((part) => part !== '').join(': ');
+  return `${where}: ${told.what}${count > 1 ? ` (and ${count - 1} more)` : ''}`;
 }
