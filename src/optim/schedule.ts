@@ -2,10 +2,11 @@
 // every machine gets the same bits.
 
 import { z } from 'zod';
+import { float32, scheduleFactor } from '../config/float32.ts';
 import { cos, exp, log } from '../numerics/math.ts';
 import { integerPower } from './power.ts';
 
-const rate = z.number().min(0);
+const rate = float32({ min: 0 });
 const steps = z.int().min(1);
 
 export const scheduleSchema = z.discriminatedUnion('type', [
@@ -13,13 +14,13 @@ export const scheduleSchema = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('exponential'),
     initial: rate,
-    decay: z.number().positive().describe('Factor over `every` steps.'),
+    decay: scheduleFactor().describe('Factor over `every` steps.'),
     every: steps.describe('Steps.'),
   }),
   z.strictObject({
     type: z.literal('step'),
     initial: rate,
-    factor: z.number().positive().describe('Factor at each stair.'),
+    factor: scheduleFactor().describe('Factor at each stair.'),
     every: steps.describe('Steps between stairs.'),
   }),
   z
