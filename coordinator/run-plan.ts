@@ -5,7 +5,7 @@ import type { TrainingData } from '../src/data/dataset.ts';
 import { cadenceOf } from '../src/engine/cadence.ts';
 import { type StateLayout, stateLayout } from '../src/engine/state.ts';
 import { LockstepError } from '../src/errors.ts';
-import { buildModel } from '../src/nn/build.ts';
+import { buildModel, type Model } from '../src/nn/build.ts';
 import type { ReportFacts } from './reporter.ts';
 
 export interface RunPlan {
@@ -16,6 +16,7 @@ export interface RunPlan {
   /** Worker processes; 0: computed in this one. */
   readonly workers: number;
   readonly facts: ReportFacts;
+  readonly model: Model;
   readonly layout: StateLayout;
   readonly parameterCount: number;
   /** The last step to take now. */
@@ -55,6 +56,7 @@ export function planRun(options: {
     dataset,
     out: options.out,
     workers: options.workers,
+    model,
     layout,
     parameterCount: layout.parameters.reduce((sum, { size }) => sum + size, 0),
     endStep: Math.min(cadence.steps, options.stopAfterStep ?? cadence.steps),

@@ -15,7 +15,7 @@ import type { RunConfig } from '../src/config/schema.ts';
 import type { TrainingData } from '../src/data/dataset.ts';
 import type { RunEvent, RunResult } from '../src/engine/events.ts';
 import { asLockstepError, LockstepError } from '../src/errors.ts';
-import { idleStepsText } from './idle-steps.ts';
+import { checkRun } from './checks/run-checks.ts';
 import { Journal } from './journal.ts';
 import { checkSameRun, identityOf } from './run-identity.ts';
 import { planRun, type RunPlan } from './run-plan.ts';
@@ -66,12 +66,11 @@ export async function openRun(options: OpenRunOptions): Promise<OpenedRun> {
     if (found !== null && from?.step === plan.endStep && nobodyWaits) {
       return { is: 'over', result: await resultOf(found, plan, onEvent) };
     }
+    const warnings = checkRun({ plan, resumes: resume });
     journal.begin(identity);
     if (found !== null) journal.keepsIn(dirname(found.path));
     else if (resume && journal.generation > 0) tellSeed(options);
-    const { learningRate, cadence } = plan.facts;
-    const idle = idleStepsText(learningRate, cadence.steps, resume);
-    if (idle !== null) onEvent({ event: 'notice', message: idle });
+    for (const message of warnings) onEvent({ event: 'notice', message: `warning: ${message}` });
     const session = new CoordinatorSession({
       plan,
       workersWanted: Math.max(1, workers),

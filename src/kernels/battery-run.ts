@@ -20,7 +20,7 @@ import {
 export const batteryMetrics = 2;
 
 const barrierSize = 64;
-const blocksSizeMax = 1 << 19;
+const blocksSizeDefault = 1 << 19;
 /** Floats between two blocks, which no kernel may touch. */
 const guard = 16;
 /** What outputs and guards hold beforehand; exact in float32. */
@@ -105,7 +105,12 @@ function writeStepTable(
 }
 
 /** Gives every block its place from `offset` on, and fills inputs. */
-function placeBlocks(arena: Arena, from: number, test: BatteryCase): { placed: Placed[]; end: number } {
+function placeBlocks(
+  arena: Arena,
+  from: number,
+  blocksSize: number,
+  test: BatteryCase,
+): { placed: Placed[]; end: number } {
   let end = from;
   const placed: Placed[] = [];
   const key = textKey(`${test.kernel} ${test.name}`);
@@ -116,7 +121,7 @@ function placeBlocks(arena: Arena, from: number, test: BatteryCase): { placed: P
     placed.push({ block, kind: kind === 'i' ? 'i' : 'f', offset: end, key: hash(key, textKey(name)) });
     end = align(end + block.size) + guard;
   }
-  assert(end <= blocksSizeMax, `the battery's case ${test.kernel} ${test.name} needs a larger arena`);
+  assert(end <= blocksSize, `the battery's case ${test.kernel} ${test.name} needs a larger arena`);
   arena.floats.fill(untouched, from, end);
   for (const { block, kind, offset, key: blockKey } of placed) {
     if (block.role === 'output') continue;
@@ -173,13 +178,17 @@ function checkUntouched(
   }
 }
 
-/** An arena for all cases, and the function that runs one on it. `guarded`: a store outside of the outputs throws. */
+/** An arena for all cases, and the function that runs one on it. `guarded`: a store outside of the outputs throws.
+    `blocksSize`: floats ahead of the scratch, for the blocks of a case. */
 export function caseRunner(
   backend: Backend,
   lanes: number,
-  { guarded = true }: { readonly guarded?: boolean } = {},
+  {
+    guarded = true,
+    blocksSize = blocksSizeDefault,
+  }: { readonly guarded?: boolean; readonly blocksSize?: number } = {},
 ): (test: BatteryCase) => CaseResult {
-  const scratchEnd = blocksSizeMax + lanes * scratchFloats;
+  const scratchEnd = blocksSize + lanes * scratchFloats;
   const arena = backend.createArena(scratchEnd + guard);
   const runners = Array.from({ length: lanes }, (_, lane) => backend.attach(arena.handle, lane));
   const programOffset = arenaHeaderSize + barrierSize;
@@ -192,7 +201,7 @@ export function caseRunner(
     arena.floats.fill(0, 0, used);
     const header = {
       lanes: active.length,
-      scratchOffset: blocksSizeMax,
+      scratchOffset: blocksSize,
       scratchSize: scratchFloats,
       barrierOffset: arenaHeaderSize,
     };
@@ -202,7 +211,7 @@ export function caseRunner(
       results,
       resultsSize,
     } = writeStepTable(arena, tableOffset, test.layout, active.length);
-    const { placed, end } = placeBlocks(arena, tableEnd, test);
+    const { placed, end } = placeBlocks(arena, tableEnd, blocksSize, test);
     used = end;
     const words = instruction(test, placed);
     arena.ints.set(words, programOffset);
@@ -218,6 +227,11 @@ export function caseRunner(
       const barrierWords = { from: arenaHeaderSize, to: arenaHeaderSize + barrierSize };
       const what = `${backend.variant} ${test.kernel} ${test.name}`;
       checkUntouched(arena, before, [barrierWords, ...outputs], what);
+      const behind = arena.ints.subarray(scratchEnd);
+      assert(
+        behind.every((word) => word === scratchMark),
+        `${what} wrote behind its scratch`,
+      );
     }
     return collect(arena, outputs);
   };
