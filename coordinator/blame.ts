@@ -1,6 +1,7 @@
 // Whose fault a generation's trouble is, and what follows from it: who cannot be reached, who sent what it must not, and
 // whether a number that is not finite is one worker's or the model's. Verdicts say why. Pure.
 
+import type { ErrorCode } from '../src/errors.ts';
 import { Claims } from './claims.ts';
 import { Credit } from './credit.ts';
 import type { CoordinatorEffect, Timer } from './effects.ts';
@@ -27,6 +28,8 @@ export class Blame {
   readonly exclusions: Exclusions;
   readonly credit = new Credit();
   readonly claims = new Claims();
+  /** What the last worker failed with that cannot be started anew. */
+  failure: { readonly code: ErrorCode; readonly message: string } | null = null;
   /** How many memberships each kept from forming. */
   readonly #heldUp = new Map<string, number>();
   /** The newest step that something was wrong with. */

@@ -16,7 +16,7 @@ import { Roster } from './roster.ts';
 import { Takeover, takenOverText } from './takeover.ts';
 import { pausedText, sendFailure, sendRefusal } from './tell.ts';
 import {
-  failureOf,
+  claimedAlone,
   suspected,
   type Verdict,
   verdictOnAccusation,
@@ -39,8 +39,6 @@ export class CoordinatorMachine {
   readonly #blame: Blame;
   readonly #arrivals: Arrivals;
   readonly #takeover: Takeover;
-  /** What a worker that was left out for it failed with. */
-  #failure: { readonly code: ErrorCode; readonly message: string } | null = null;
 
   constructor(facts: RunFacts) {
     this.#facts = facts;
@@ -93,11 +91,10 @@ export class CoordinatorMachine {
         return this.#phase === 'running' ? this.#finishIfAll() : this.#alignIfAll();
       case 'failed':
         return this.#becomeFailed(event.code, event.message);
-      case 'processEnded':
-        return this.#becomeFailed(
-          this.#failure?.code ?? 'LOCKSTEP_WORKER_FAILED',
-          this.#failure?.message ?? event.message,
-        );
+      case 'processEnded': {
+        const { code, message } = this.#blame.failure ?? { code: 'LOCKSTEP_WORKER_FAILED', ...event };
+        return this.#becomeFailed(code, message);
+      }
       default:
         return event satisfies never;
     }
@@ -292,12 +289,6 @@ export class CoordinatorMachine {
   }
 
   #finishIfAll(): CoordinatorEffect[] {
-    // The others came to the end of their steps without the one that claims that a step has gone bad.
-    const claimant = this.#members.find(({ failed }) => failed);
-    if (claimant !== undefined) {
-      const isEnd = this.#members.every(({ finished, failed }) => finished !== null || failed);
-      return isEnd ? this.#reform(claimedAlone(claimant)) : [];
-    }
     const endStep = this.#stopRequested ? 0 : this.#facts.endStep;
     const ending = endingOf(this.#members, endStep, this.#progress);
     switch (ending.is) {
@@ -307,6 +298,8 @@ export class CoordinatorMachine {
         return this.#becomeFailed('LOCKSTEP_WEIGHTS_DIFFER', ending.how);
       case 'tooEarly':
         return this.#reform(`all stopped at step ${ending.step}, and were not told to`);
+      case 'claimedAlone':
+        return this.#reform(claimedAlone(ending.worker));
       case 'oneDiffers':
         return this.#misconduct([ending.worker], ending.how);
       case 'handedOver':
@@ -365,12 +358,8 @@ export class CoordinatorMachine {
     if ('workerId' in timer) return this.#blame.due(timer);
     if (timer.generation !== this.#generation) return [];
     switch (timer.kind) {
-      case 'suspicion': {
-        // It waits for the verdict on its claim, and so the others wait for it.
-        const claimant = this.#members.find(({ failed }) => failed);
-        if (claimant !== undefined) return this.#reform(claimedAlone(claimant));
+      case 'suspicion':
         return this.#enforce(verdictOnSuspicions(this.#members, this.#blame));
-      }
       case 'forming':
         return this.#phase === 'aligning' ? this.#late(timer) : [];
       case 'joining':
@@ -431,24 +420,10 @@ export class CoordinatorMachine {
 
   #workerFailed(worker: Worker, message: Extract<FromWorker, { type: 'failure' }>): CoordinatorEffect[] {
     worker.failed = true;
-    const { code, message: text, step, phase } = message;
     const isOfNewest = worker.memberOf === this.#generation && this.#generation > 0;
-    if (code === 'LOCKSTEP_NOT_FINITE' && isOfNewest) {
-      const rank = this.#members.indexOf(worker);
-      this.#blame.claims.add({ workerId: worker.hello!.workerId, rank, step, phase, message: text });
-      return this.#claimed(worker);
-    }
-    const isLast = this.#present.has(worker) && this.#roster.nobodyStays();
-    // Its process is started anew: another failure than that one ends the run.
-    if (code !== 'LOCKSTEP_LANES_STUCK') this.#failure = failureOf(worker, message);
-    return this.#enforce(verdictOnFailure(worker, message, isLast));
-  }
-
-  /** While the run runs the other members come to the same claim, or go on without this one. It stays connected meanwhile. */
-  #claimed(worker: Worker): CoordinatorEffect[] {
-    if (this.#phase === 'running' && this.#members.some(({ failed }) => !failed)) return [];
-    const over = this.#enforce(verdictOnClaims(this.#blame, this.#roster.nobodyStays()));
-    return over.length > 0 ? over : this.#reform(claimedAlone(worker));
+    const nobodyStays = this.#roster.nobodyStays();
+    const among = { members: this.#members, isOfNewest, nobodyStays, isRunning: this.#phase === 'running' };
+    return this.#enforce(verdictOnFailure(worker, message, among, this.#blame));
   }
 
   /** The state after `step` is finite: whoever claimed otherwise computes wrongly. */
@@ -473,6 +448,3 @@ export class CoordinatorMachine {
     return [...failed, { do: 'fail', code, message }];
   }
 }
-
-const claimedAlone = ({ hello }: Worker): string =>
-  `worker ${hello!.workerId} says that the model has gone bad; the step is computed without it`;

@@ -76,6 +76,9 @@ export function suspected(
 
 /** Whoever is suspected was given time to say so itself. */
 export function verdictOnSuspicions(members: readonly Worker[], blame: Blame): Verdict {
+  // It waits for the verdict on its claim, and so the others wait for it.
+  const claimant = members.find(({ failed }) => failed);
+  if (claimant !== undefined) return { is: 'again', why: claimedAlone(claimant), effects: [] };
   const suspicion = blame.suspicions.verdict();
   const of = suspicion === null ? undefined : members[suspicion.rank];
   if (suspicion === null || of === undefined) return none;
@@ -154,28 +157,48 @@ function verdictOnDoubt(
   return leftOutForAWhile([by], `it alone says that step ${step} is not finite`, blame);
 }
 
+/** In which run a worker failed. */
+interface AmongWhom {
+  readonly members: readonly Worker[];
+  /** It belongs to the newest membership, though that may be over. */
+  readonly isOfNewest: boolean;
+  /** No other worker can go on. */
+  readonly nobodyStays: boolean;
+  readonly isRunning: boolean;
+}
+
 /** What a worker cannot do ends the run where no other is left; else that worker is left out. */
 export function verdictOnFailure(
   worker: Worker,
   failure: Extract<FromWorker, { type: 'failure' }>,
-  isLast: boolean,
+  among: AmongWhom,
+  blame: Blame,
 ): Verdict {
-  const { step, phase } = failure;
-  if (isLast) return { is: 'over', ...failureOf(worker, failure), at: { step, phase } };
-  return { is: 'leftOut', workers: [worker], why: whatFailed(failure), effects: [] };
+  const { step, phase, message } = failure;
+  const { workerId } = worker.hello!;
+  const code = knownCode(failure.code);
+  if (code === 'LOCKSTEP_NOT_FINITE' && among.isOfNewest) {
+    blame.claims.add({ workerId, rank: among.members.indexOf(worker), step, phase, message });
+    return verdictOnClaim(worker, among, blame);
+  }
+  const what = `${step > 0 ? `in step ${step}, ` : ''}${phase}: ${message}`;
+  const error = { code, message: `worker ${workerId} failed ${what}` };
+  // Stuck lanes end with their process, and another takes its place.
+  if (code !== 'LOCKSTEP_LANES_STUCK') blame.failure = error;
+  const isLast = among.members.includes(worker) && among.nobodyStays;
+  if (isLast) return { is: 'over', ...error, at: { step, phase } };
+  return { is: 'leftOut', workers: [worker], why: what, effects: [] };
 }
 
-/** A worker's failure as the error of the run. */
-export function failureOf(
-  { hello }: Worker,
-  failure: Extract<FromWorker, { type: 'failure' }>,
-): { readonly code: ErrorCode; readonly message: string } {
-  const message = `worker ${hello!.workerId} failed ${whatFailed(failure)}`;
-  return { code: knownCode(failure.code), message };
-}
-
-function whatFailed({ step, phase, message }: Extract<FromWorker, { type: 'failure' }>): string {
-  return `${step > 0 ? `in step ${step}, ` : ''}${phase}: ${message}`;
+/** While the run runs the other members come to the same claim, or go on without this one. It stays connected meanwhile. */
+function verdictOnClaim(
+  worker: Worker,
+  { members, isRunning, nobodyStays }: AmongWhom,
+  blame: Blame,
+): Verdict {
+  if (isRunning && members.some(({ failed }) => !failed)) return none;
+  const verdict = verdictOnClaims(blame, nobodyStays);
+  return verdict.is === 'none' ? { is: 'again', why: claimedAlone(worker), effects: [] } : verdict;
 }
 
 /** Members say that the model has gone bad. It ends the run when two say so, or the last one: one alone may compute wrongly. */
@@ -185,3 +208,7 @@ export function verdictOnClaims({ claims }: Blame, isLast: boolean): Verdict {
   const { message, step, phase } = first;
   return { is: 'over', code: 'LOCKSTEP_NOT_FINITE', message, at: { step, phase } };
 }
+
+/** Why a membership is formed without a worker that makes a claim. */
+export const claimedAlone = ({ hello }: Worker): string =>
+  `worker ${hello!.workerId} says that the model has gone bad; the step is computed without it`;

@@ -2,6 +2,7 @@
 // Only the worst issue is told, with a count of the others. Pure; used for every JSON document that users write.
 
 import type { z } from 'zod';
+import { aliasOf } from './aliases.ts';
 import { nearestWord } from './nearest.ts';
 import { keysAt, valueAt } from './schema-keys.ts';
 
@@ -89,11 +90,19 @@ function merged(errors: readonly (readonly Issue[])[]): { types: string[]; value
   return { types: values.length > 0 ? types.filter((type) => type !== 'a string') : types, values };
 }
 
+/** What to write in place of `word`: the valid word it means or was misspelt from; null where there is none. */
+function remedyFor(word: string, valid: readonly string[]): string | null {
+  const alias = aliasOf(word, valid);
+  if (alias !== undefined && alias !== null && 'advice' in alias) return alias.advice;
+  const meant = alias === undefined ? nearestWord(word, valid) : alias?.word;
+  return typeof meant === 'string' ? `did you mean ${show(meant)}?` : null;
+}
+
 function unknownValue(value: unknown, values: readonly unknown[], types: readonly string[]): string {
   if (value === undefined) return `missing; expected ${oneOf(values)}`;
   const words = values.filter((word) => typeof word === 'string');
-  const near = typeof value === 'string' ? nearestWord(value, words) : null;
-  const hint = near === null ? '' : `; did you mean ${show(near)}?`;
+  const remedy = typeof value === 'string' ? remedyFor(value, words) : null;
+  const hint = remedy === null ? '' : `; ${remedy}`;
   const others = types.length > 0 ? `, or ${types.join(' or ')}` : '';
   return `${show(value)} is not valid here${hint}${hint ? ' Expected' : '; expected'} ${oneOf(values)}${others}`;
 }
@@ -125,9 +134,7 @@ function tell(issue: Issue, before: Path, schema: z.ZodType, input: unknown): To
     case 'unrecognized_keys': {
       const key = issue.keys[0]!;
       const valid = keysAt(schema, input, path);
-      const near = nearestWord(key, valid);
-      const hint =
-        near === null ? `valid keys here are ${valid.map(show).join(', ')}` : `did you mean ${show(near)}?`;
+      const hint = remedyFor(key, valid) ?? `valid keys here are ${valid.map(show).join(', ')}`;
       return { path: [...path, key], what: `unknown key; ${hint}` };
     }
     case 'invalid_union': {

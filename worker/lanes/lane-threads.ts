@@ -10,6 +10,7 @@ import type { CompiledModel, LaneProgram } from '../../src/engine/contract.ts';
 import type { Splits } from '../../src/engine/lane.ts';
 import { assert, LockstepError } from '../../src/errors.ts';
 import type { Arena, Backend } from '../../src/kernels/backend.ts';
+import { restoreAdvice } from '../../src/platform/build-command.ts';
 import { packageRoot } from '../../src/platform/package-root.ts';
 import { collectGarbage } from './collect.ts';
 import { controlWords, type LaneReport, type LaneSetup, type LaneTask } from './messages.ts';
@@ -118,7 +119,7 @@ export class LaneThreads {
   #started(): Threads {
     const filename = join(packageRoot(), threadFile);
     if (!existsSync(filename)) {
-      throw new LockstepError('LOCKSTEP_WORKER_FAILED', `${filename} is missing; build it: npm run build`);
+      throw new LockstepError('LOCKSTEP_WORKER_FAILED', `${filename} is missing; ${restoreAdvice()}`);
     }
     const control = new SharedArrayBuffer(controlWords.size * 4);
     const { name: backend, variant } = this.backend;
