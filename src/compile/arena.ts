@@ -23,6 +23,7 @@ const barrierSize = 64;
 export interface ArenaPlan {
   readonly places: Places;
   readonly programOffset: number;
+  readonly activations: CompiledModel['activations'];
   readonly header: Int32Array;
   readonly tables: CompiledModel['tables'];
 }
@@ -42,10 +43,9 @@ export function planArena(work: Work, lowered: LoweredProgram, tableCount: numbe
   const places: Places = new Map();
   let end = placeSideBySide([barrier, tables, scratch, ...kept], arenaHeaderSize, places);
   end = placeSideBySide(unplacedPermanent(lowered.timeline, places), end, places);
-  const programOffset = Math.max(
-    placeByLifetime(lifetimes(lowered.timeline), end, places),
-    placeByLifetime(lifetimes(lowered.evaluate), end, places),
-  );
+  const stepEnd = placeByLifetime(lifetimes(lowered.timeline), end, places);
+  const evaluateEnd = placeByLifetime(lifetimes(lowered.evaluate), end, places);
+  const programOffset = Math.max(stepEnd, evaluateEnd);
   checkArenaSize(programOffset);
   verifyPlaces([...lowered.timeline, ...lowered.evaluate], places, programOffset);
 
@@ -62,6 +62,7 @@ export function planArena(work: Work, lowered: LoweredProgram, tableCount: numbe
   return {
     places,
     programOffset,
+    activations: { step: stepEnd - end, evaluate: evaluateEnd - end },
     header,
     tables: { offset: places.get(tables)!, size: tableSize, count: tableCount },
   };
