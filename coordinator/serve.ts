@@ -15,6 +15,7 @@ import type { RunConfig } from '../src/config/schema.ts';
 import type { TrainingData } from '../src/data/dataset.ts';
 import type { RunEvent, RunResult } from '../src/engine/events.ts';
 import { asLockstepError, LockstepError } from '../src/errors.ts';
+import { machineMemory } from '../src/platform/machine-memory.ts';
 import { checkRun } from './checks/run-checks.ts';
 import { Journal } from './journal.ts';
 import { checkSameRun, identityOf } from './run-identity.ts';
@@ -28,6 +29,8 @@ export interface OpenRunOptions {
   readonly resume: boolean;
   /** Worker processes; 0: one worker inside of this process. */
   readonly workers: number;
+  /** Threads of each worker; left out where the workers are not on this machine. */
+  readonly threads?: number;
   /** With fewer the run pauses. */
   readonly workersMin?: number;
   /** Workers may be left of the coordinator before. */
@@ -66,7 +69,12 @@ export async function openRun(options: OpenRunOptions): Promise<OpenedRun> {
     if (found !== null && from?.step === plan.endStep && nobodyWaits) {
       return { is: 'over', result: await resultOf(found, plan, onEvent) };
     }
-    const warnings = checkRun({ plan, resumes: resume });
+    const warnings = checkRun({
+      plan,
+      resumes: resume,
+      threads: options.threads ?? null,
+      machine: machineMemory(),
+    });
     journal.begin(identity);
     if (found !== null) journal.keepsIn(dirname(found.path));
     else if (resume && journal.generation > 0) tellSeed(options);

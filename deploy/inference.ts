@@ -70,7 +70,7 @@ export async function inferCheckpoint(options: InferenceOptions): Promise<Infere
   const { backend } = selectBackend(options.backend);
   const threads = new LaneThreads(backend, lanes);
   try {
-    const pool = await LanePool.create({ compiled, threads, splits: dataset });
+    const pool = await LanePool.create({ compiled, threads, splits: dataset, purpose: 'inference' });
     loadWeights(pool, options.checkpoint, run);
     return { metrics: await runBatches(pool, options, compiled, samples), samples };
   } finally {

@@ -1,5 +1,6 @@
 // What a check before a run finds: an error, with which the run cannot be right, or a warning. Pure types.
 
+import type { MachineMemory } from '../../src/engine/memory-budget.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import type { RunPlan } from '../run-plan.ts';
 
@@ -8,6 +9,9 @@ export interface RunFacts {
   readonly plan: RunPlan;
   /** The run is resumed: the fixed part of its config cannot be changed any more. */
   readonly resumes: boolean;
+  /** Threads of each worker on this machine; null where the workers are on others. */
+  readonly threads: number | null;
+  readonly machine: MachineMemory;
 }
 
 export type Finding =

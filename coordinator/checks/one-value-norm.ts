@@ -62,7 +62,7 @@ export function normalizesOneValue(facts: RunFacts): Finding | null {
   const others = found.length > 1 ? ` (and ${count(found.length - 1, 'other layer')})` : '';
   const isShard = layer.sync === 'shard';
   const where = isShard
-    ? `in ${single} of the ${count(all, 'shard')} of ${when} (${count(samples, 'sample')})`
+    ? `in ${single === all ? 'every shard' : `${single} of the ${all} shards`} of ${when} (${count(samples, 'sample')})`
     : `in ${when}`;
   const told =
     `batchNorm layer "${layer.name}" with sync "${layer.sync}"${others} normalises 1 sample of 1 position ${where}: ` +

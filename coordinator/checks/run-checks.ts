@@ -3,6 +3,7 @@
 
 import { LockstepError } from '../../src/errors.ts';
 import type { RunCheck, RunFacts } from './finding.ts';
+import { exceedsMemory } from './memory.ts';
 import { normalizesOneValue } from './one-value-norm.ts';
 import { rateTooLarge, rateTooSmall, zeroRate } from './zero-rate.ts';
 
@@ -11,6 +12,7 @@ export const runChecks = {
   zeroRate,
   rateTooSmall,
   normalizesOneValue,
+  exceedsMemory,
 } as const satisfies Readonly<Record<string, RunCheck>>;
 
 /** The warnings, in the table's order. Throws the first error. */

@@ -24,6 +24,7 @@ const barrierSize = 64;
 export interface ArenaPlan {
   readonly places: Places;
   readonly programOffset: number;
+  readonly activations: CompiledModel['activations'];
   readonly header: Int32Array;
   readonly tables: CompiledModel['tables'];
 }
@@ -45,10 +46,9 @@ export function planArena(work: Work, lowered: LoweredProgram, tableCount: numbe
   let end = placeSideBySide([barrier, tables, scratch, ...kept], arenaHeaderSize, places);
   end = placeSideBySide(unplacedPermanent(lowered.timeline, places), end, places);
   const placeTransient = optimizations.shareMemory ? placeByLifetime : placeApart;
-  const programOffset = Math.max(
-    placeTransient(lifetimes(lowered.timeline), end, places),
-    placeTransient(lifetimes(lowered.evaluate), end, places),
-  );
+  const stepEnd = placeTransient(lifetimes(lowered.timeline), end, places);
+  const evaluateEnd = placeTransient(lifetimes(lowered.evaluate), end, places);
+  const programOffset = Math.max(stepEnd, evaluateEnd);
   checkArenaSize(programOffset);
   verifyPlaces([...lowered.timeline, ...lowered.evaluate], places, programOffset);
 
@@ -65,6 +65,7 @@ export function planArena(work: Work, lowered: LoweredProgram, tableCount: numbe
   return {
     places,
     programOffset,
+    activations: { step: stepEnd - end, evaluate: evaluateEnd - end },
     header,
     tables: { offset: places.get(tables)!, size: tableSize, count: tableCount },
   };

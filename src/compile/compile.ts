@@ -75,6 +75,7 @@ export function compileProgram(options: CompileOptions): Program {
     assignment,
     rowsMax: work.rowsMax,
     arenaSize,
+    activations: arena.activations,
     ...stateOf(work, places),
     exchanges: lowered.exchanges.map(({ region: { buffer }, recordSize }) => ({
       offset: places.get(buffer)!,

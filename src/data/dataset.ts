@@ -12,6 +12,15 @@ export interface Split {
   readonly targets: Float32Array<SharedArrayBuffer>;
 }
 
+/** Bytes of a data set of so many samples in memory. */
+export function datasetBytes(
+  { inputShape, targetSize }: Pick<Dataset, 'inputShape' | 'targetSize'>,
+  samples: number,
+): number {
+  const inputSize = inputShape.reduce((product, dimension) => product * dimension, 1);
+  return samples * (inputSize + targetSize) * Float32Array.BYTES_PER_ELEMENT;
+}
+
 export interface Dataset {
   readonly inputShape: Shape;
   readonly targetSize: number;

@@ -14,6 +14,9 @@ export interface Given {
   readonly layers?: readonly LayerInput[];
   readonly resumes?: boolean;
   readonly config?: object;
+  readonly workers?: number;
+  readonly threads?: number | null;
+  readonly machine?: Partial<RunFacts['machine']>;
 }
 
 export async function factsOf(given: Given): Promise<RunFacts> {
@@ -29,6 +32,19 @@ export async function factsOf(given: Given): Promise<RunFacts> {
     'test',
   );
   const dataset = await loadDataset(config.data, { directory: '.' });
-  const plan = planRun({ config, dataset, out: 'unused', workers: 0, stopAfterStep: undefined });
-  return { plan, resumes };
+  const plan = planRun({
+    config,
+    dataset,
+    out: 'unused',
+    workers: given.workers ?? 0,
+    stopAfterStep: undefined,
+  });
+  const machine = {
+    totalBytes: 16e9,
+    availableBytes: 8e9,
+    isLimited: false,
+    bufferBytesMax: 4e9,
+    ...given.machine,
+  };
+  return { plan, resumes, threads: given.threads ?? 1, machine };
 }

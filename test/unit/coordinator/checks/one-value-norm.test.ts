@@ -16,7 +16,7 @@ describe('batch norm over one value', () => {
       'of every shard of every step',
       { layers: [shardNorm], config: { batch: 8 } },
       'error',
-      'batchNorm layer "batchNorm1" with sync "shard" normalises 1 sample of 1 position in 8 of the 8 shards of every step (8 samples): ' +
+      'batchNorm layer "batchNorm1" with sync "shard" normalises 1 sample of 1 position in every shard of every step (8 samples): ' +
         'its output is beta whatever its input, and no gradient passes, so that nothing in front of it learns; ' +
         'use a batch of at least 16 samples, fewer shards, or sync "global"',
     ],
@@ -31,7 +31,7 @@ describe('batch norm over one value', () => {
       'of the last step',
       { samples: 35, layers: [shardNorm], config: { batch: 16 } },
       'warning',
-      'batchNorm layer "batchNorm1" with sync "shard" normalises 1 sample of 1 position in 3 of the 3 shards of the last step of each epoch (3 samples): ' +
+      'batchNorm layer "batchNorm1" with sync "shard" normalises 1 sample of 1 position in every shard of the last step of each epoch (3 samples): ' +
         'its output is beta whatever its input, and no gradient passes; ' +
         'use a batch that leaves at least 16 samples for the last step, fewer shards, or sync "global"',
     ],
