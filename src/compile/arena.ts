@@ -7,6 +7,7 @@ import { scratchFloats, scratchFloatsFor } from '../kernels/scratch.ts';
 import { arenaHeaderFields, arenaHeaderSize } from '../kernels/step-table.ts';
 import type { LoweredProgram, Work } from './graph-to-items.ts';
 import type { Buffer, Item } from './instructions.ts';
+import { aligned } from './layout.ts';
 import {
   checkArenaSize,
   lifetimes,
@@ -27,7 +28,12 @@ export interface ArenaPlan {
   readonly tables: CompiledModel['tables'];
 }
 
-export function planArena(work: Work, lowered: LoweredProgram, tableCount: number): ArenaPlan {
+export function planArena(
+  work: Work,
+  lowered: LoweredProgram,
+  tableCount: number,
+  gapFloats: number,
+): ArenaPlan {
   const { assignment, rowsMax, nodes, state, training } = work;
   const { lanes, shards, firstShard, endShard } = assignment;
   const tableSize = tableLayout({
@@ -41,12 +47,14 @@ export function planArena(work: Work, lowered: LoweredProgram, tableCount: numbe
   const kept = new Set([parameters, statistics, ...slots, partials, gradient, inputs, targets, output]);
 
   const places: Places = new Map();
-  let end = placeSideBySide([barrier, tables, scratch, ...kept], arenaHeaderSize, places);
-  end = placeSideBySide(unplacedPermanent(lowered.timeline, places), end, places);
-  const programOffset = Math.max(
-    placeByLifetime(lifetimes(lowered.timeline), end, places),
-    placeByLifetime(lifetimes(lowered.evaluate), end, places),
-  );
+  const gap = aligned(gapFloats);
+  let end = placeSideBySide([barrier, tables, scratch, ...kept], arenaHeaderSize + gap, places, gap);
+  end = placeSideBySide(unplacedPermanent(lowered.timeline, places), end, places, gap);
+  const parts = [lifetimes(lowered.timeline), lifetimes(lowered.evaluate)];
+  const programOffset =
+    gap === 0
+      ? Math.max(...parts.map((lives) => placeByLifetime(lives, end, places)))
+      : placeSideBySide(new Set(parts.flat().map(({ buffer }) => buffer)), end, places, gap);
   checkArenaSize(programOffset);
   verifyPlaces([...lowered.timeline, ...lowered.evaluate], places, programOffset);
 

@@ -27,6 +27,8 @@ export interface CompileOptions {
   readonly assignment: Assignment;
   /** Step tables in the arena: how many steps may be prepared ahead; 16 where not given. */
   readonly tables?: number | undefined;
+  /** Debugging: floats left free around each buffer, which then shares its memory with no other. 0 where not given. */
+  readonly gapFloats?: number | undefined;
 }
 
 /** A compiled model with the lists its words were made from, for printing, diagnosis and tests. */
@@ -50,7 +52,7 @@ export function compileProgram(options: CompileOptions): Program {
   const { alone, assignment } = work;
   const { lanes } = assignment;
   const lowered = lowerProgram(work);
-  const arena = planArena(work, lowered, options.tables ?? tablesDefault);
+  const arena = planArena(work, lowered, options.tables ?? tablesDefault, options.gapFloats ?? 0);
   const { places } = arena;
 
   const step = insertBarriers(alone ? lowered.timeline : lowered.step, places, lanes, alone);

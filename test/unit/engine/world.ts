@@ -2,7 +2,8 @@
 // over arrays. The twin against which real workers and all-reduce are measured.
 
 import { differentiate } from '../../../src/autodiff/differentiate.ts';
-import { compileModel } from '../../../src/compile/compile.ts';
+import { type CompileOptions, compileModel } from '../../../src/compile/compile.ts';
+import type { CompiledModel } from '../../../src/engine/contract.ts';
 import { InlineRunner } from '../../../src/engine/inline-runner.ts';
 import type { Splits } from '../../../src/engine/lane.ts';
 import type { StepPlan } from '../../../src/engine/memory.ts';
@@ -47,20 +48,33 @@ export interface StepResult {
   readonly gradientNorm: number;
 }
 
+export type MakeWorker = (options: CompileOptions) => {
+  readonly compiled: CompiledModel;
+  readonly backend: Backend;
+};
+
 export class World {
   readonly workers: readonly InlineRunner[];
   readonly #boundaries: readonly number[];
   readonly #shards: number;
 
-  constructor(job: Job, boundaries: readonly number[], backend: Backend, splits: Splits) {
+  /** `make` compiles a worker's model and gives the backend that runs it: for tests that look into every instruction. */
+  constructor(
+    job: Job,
+    boundaries: readonly number[],
+    backend: Backend,
+    splits: Splits,
+    make: MakeWorker = (options) => ({ compiled: compileModel(options), backend }),
+  ) {
     const { model, training, optimizer } = prepare(job);
     const { shards, batch, clipNorm, bucketBytes } = job;
     this.#boundaries = boundaries;
     this.#shards = shards;
     this.workers = boundaries.slice(1).map((endShard, rank) => {
       const assignment = { shards, firstShard: boundaries[rank]!, endShard, boundaries, lanes: 1 };
-      const compiled = compileModel({ model, training, optimizer, clipNorm, batch, bucketBytes, assignment });
-      const worker = new InlineRunner(compiled, backend, splits);
+      const options = { model, training, optimizer, clipNorm, batch, bucketBytes, assignment };
+      const { compiled, backend: own } = make(options);
+      const worker = new InlineRunner(compiled, own, splits);
       worker.memory.setParameters(initialValues(model.parameters, job.seed));
       worker.memory.setStatistics(initialValues(model.statistics, job.seed));
       return worker;
