@@ -20,7 +20,7 @@ import {
 export const batteryMetrics = 2;
 
 const barrierSize = 64;
-const blocksSizeMax = 1 << 19;
+const blocksSizeMaxDefault = 1 << 19;
 /** Floats between two blocks, which no kernel may touch. */
 const guard = 16;
 /** What outputs and guards hold beforehand; exact in float32. */
@@ -105,7 +105,12 @@ function writeStepTable(
 }
 
 /** Gives every block its place from `offset` on, and fills inputs. */
-function placeBlocks(arena: Arena, from: number, test: BatteryCase): { placed: Placed[]; end: number } {
+function placeBlocks(
+  arena: Arena,
+  from: number,
+  endMax: number,
+  test: BatteryCase,
+): { placed: Placed[]; end: number } {
   let end = from;
   const placed: Placed[] = [];
   const key = textKey(`${test.kernel} ${test.name}`);
@@ -116,7 +121,7 @@ function placeBlocks(arena: Arena, from: number, test: BatteryCase): { placed: P
     placed.push({ block, kind: kind === 'i' ? 'i' : 'f', offset: end, key: hash(key, textKey(name)) });
     end = align(end + block.size) + guard;
   }
-  assert(end <= blocksSizeMax, `the battery's case ${test.kernel} ${test.name} needs a larger arena`);
+  assert(end <= endMax, `the battery's case ${test.kernel} ${test.name} needs a larger arena`);
   arena.floats.fill(untouched, from, end);
   for (const { block, kind, offset, key: blockKey } of placed) {
     if (block.role === 'output') continue;
@@ -173,11 +178,18 @@ function checkUntouched(
   }
 }
 
-/** An arena for all cases, and the function that runs one on it. `guarded`: a store outside of the outputs throws. */
+interface RunnerOptions {
+  /** A store outside of the outputs throws. */
+  readonly guarded?: boolean;
+  /** Floats of the arena that a case may take. */
+  readonly blocksSizeMax?: number;
+}
+
+/** An arena for all cases, and the function that runs one on it. */
 export function caseRunner(
   backend: Backend,
   lanes: number,
-  { guarded = true }: { readonly guarded?: boolean } = {},
+  { guarded = true, blocksSizeMax = blocksSizeMaxDefault }: RunnerOptions = {},
 ): (test: BatteryCase) => CaseResult {
   const scratchEnd = blocksSizeMax + lanes * scratchFloats;
   const arena = backend.createArena(scratchEnd + guard);
@@ -202,7 +214,7 @@ export function caseRunner(
       results,
       resultsSize,
     } = writeStepTable(arena, tableOffset, test.layout, active.length);
-    const { placed, end } = placeBlocks(arena, tableEnd, test);
+    const { placed, end } = placeBlocks(arena, tableEnd, blocksSizeMax, test);
     used = end;
     const words = instruction(test, placed);
     arena.ints.set(words, programOffset);
