@@ -20,7 +20,7 @@ import {
 export const batteryMetrics = 2;
 
 const barrierSize = 64;
-const blocksSizeDefault = 1 << 19;
+const blocksSizeMaxDefault = 1 << 19;
 /** Floats between two blocks, which no kernel may touch. */
 const guard = 16;
 /** What outputs and guards hold beforehand; exact in float32. */
@@ -108,7 +108,7 @@ function writeStepTable(
 function placeBlocks(
   arena: Arena,
   from: number,
-  blocksSize: number,
+  blocksSizeMax: number,
   test: BatteryCase,
 ): { placed: Placed[]; end: number } {
   let end = from;
@@ -121,7 +121,7 @@ function placeBlocks(
     placed.push({ block, kind: kind === 'i' ? 'i' : 'f', offset: end, key: hash(key, textKey(name)) });
     end = align(end + block.size) + guard;
   }
-  assert(end <= blocksSize, `the battery's case ${test.kernel} ${test.name} needs a larger arena`);
+  assert(end <= blocksSizeMax, `the battery's case ${test.kernel} ${test.name} needs a larger arena`);
   arena.floats.fill(untouched, from, end);
   for (const { block, kind, offset, key: blockKey } of placed) {
     if (block.role === 'output') continue;
@@ -178,17 +178,20 @@ function checkUntouched(
   }
 }
 
-/** An arena for all cases, and the function that runs one on it. `guarded`: a store outside of the outputs throws.
-    `blocksSize`: floats ahead of the scratch, for the blocks of a case. */
+interface RunnerOptions {
+  /** A store outside of the outputs throws. */
+  readonly guarded?: boolean;
+  /** Floats of the arena that a case may take. */
+  readonly blocksSizeMax?: number;
+}
+
+/** An arena for all cases, and the function that runs one on it. */
 export function caseRunner(
   backend: Backend,
   lanes: number,
-  {
-    guarded = true,
-    blocksSize = blocksSizeDefault,
-  }: { readonly guarded?: boolean; readonly blocksSize?: number } = {},
+  { guarded = true, blocksSizeMax = blocksSizeMaxDefault }: RunnerOptions = {},
 ): (test: BatteryCase) => CaseResult {
-  const scratchEnd = blocksSize + lanes * scratchFloats;
+  const scratchEnd = blocksSizeMax + lanes * scratchFloats;
   const arena = backend.createArena(scratchEnd + guard);
   const runners = Array.from({ length: lanes }, (_, lane) => backend.attach(arena.handle, lane));
   const programOffset = arenaHeaderSize + barrierSize;
@@ -201,7 +204,7 @@ export function caseRunner(
     arena.floats.fill(0, 0, used);
     const header = {
       lanes: active.length,
-      scratchOffset: blocksSize,
+      scratchOffset: blocksSizeMax,
       scratchSize: scratchFloats,
       barrierOffset: arenaHeaderSize,
     };
@@ -211,7 +214,7 @@ export function caseRunner(
       results,
       resultsSize,
     } = writeStepTable(arena, tableOffset, test.layout, active.length);
-    const { placed, end } = placeBlocks(arena, tableEnd, blocksSize, test);
+    const { placed, end } = placeBlocks(arena, tableEnd, blocksSizeMax, test);
     used = end;
     const words = instruction(test, placed);
     arena.ints.set(words, programOffset);

@@ -31,9 +31,9 @@ function clipBlock(): Block {
 }
 
 export const updateCases = {
-  squareSums: [...counts, 2 * normBlockSize, 3 * normBlockSize + 77].map((count) => {
+  blockNorms: [...counts, 2 * normBlockSize, 3 * normBlockSize + 77].map((count) => {
     const blocks = output(Math.ceil(count / normBlockSize));
-    return batteryCase('squareSums', String(count), 'uneven', { blocks, x: input(count), count });
+    return batteryCase('blockNorms', String(count), 'uneven', { blocks, x: input(count), count });
   }),
 
   clipFactor: [0, 1, 2, 3, 7, 16, 100].flatMap((count) =>

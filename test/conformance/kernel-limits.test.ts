@@ -14,7 +14,7 @@ import { type LayerInput, modelSchema } from '../../src/nn/description.ts';
 import { optimizerSchema } from '../../src/optim/optimizer.ts';
 import { candidates } from './backends.ts';
 
-const blocksSize = 2 ** 23;
+const blocksSizeMax = 2 ** 23;
 const seed = Math.floor(Math.random() * 2 ** 31);
 
 interface Drawn {
@@ -92,16 +92,16 @@ const backends = candidates.filter(
 
 describe.each(['convForward', 'convInputGradient', 'convWeightGradient'] as const)('%s', (kernel) => {
   it(`agrees with the reference up to its limit (seed ${seed})`, { timeout: 240_000 }, () => {
-    const oracle = caseRunner(referenceBackend(64), 1, { blocksSize });
+    const oracle = caseRunner(referenceBackend(64), 1, { blocksSizeMax });
     const runners = backends.map(({ name, backend }) => ({
       name,
-      run: caseRunner(backend!, 1, { blocksSize }),
+      run: caseRunner(backend!, 1, { blocksSizeMax }),
     }));
     expect(runners.length).toBeGreaterThan(0);
     fc.assert(
       fc.property(drawnSizes, (drawn) => {
         const { test, terms, size } = caseOf(kernel, drawn);
-        fc.pre(size < blocksSize - 4096);
+        fc.pre(size < blocksSizeMax - 4096);
         expect(exceededLimit(kernel, test.args as Record<string, number>)).toBeNull();
         const expected = oracle(test).floats;
         // Far below the size of one term, far above the rounding of as many.

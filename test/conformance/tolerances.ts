@@ -45,7 +45,7 @@ export const tolerances: { readonly [K in KernelName]: number } = {
   binaryCorrect: 1,
   absoluteError: 8,
   shardSums: 8,
-  squareSums: 16,
+  blockNorms: 16,
   clipFactor: 8,
   sgd: 4,
   momentum: 4,
