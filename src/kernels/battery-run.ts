@@ -183,15 +183,17 @@ interface RunnerOptions {
   readonly guarded?: boolean;
   /** Floats of the arena that a case may take. */
   readonly blocksSizeMax?: number;
+  /** Floats of each lane's scratch, where a case needs more than usual. */
+  readonly scratchSize?: number;
 }
 
 /** An arena for all cases, and the function that runs one on it. */
 export function caseRunner(
   backend: Backend,
   lanes: number,
-  { guarded = true, blocksSizeMax = blocksSizeMaxDefault }: RunnerOptions = {},
+  { guarded = true, blocksSizeMax = blocksSizeMaxDefault, scratchSize = scratchFloats }: RunnerOptions = {},
 ): (test: BatteryCase) => CaseResult {
-  const scratchEnd = blocksSizeMax + lanes * scratchFloats;
+  const scratchEnd = blocksSizeMax + lanes * scratchSize;
   const arena = backend.createArena(scratchEnd + guard);
   const runners = Array.from({ length: lanes }, (_, lane) => backend.attach(arena.handle, lane));
   const programOffset = arenaHeaderSize + barrierSize;
@@ -205,7 +207,7 @@ export function caseRunner(
     const header = {
       lanes: active.length,
       scratchOffset: blocksSizeMax,
-      scratchSize: scratchFloats,
+      scratchSize,
       barrierOffset: arenaHeaderSize,
     };
     arena.ints.set(arenaHeaderFields.map((field) => header[field]));
