@@ -46,7 +46,8 @@ const keptPools: readonly Shape[] = [
 
 /** Greatest height, width and channels of an image, and filters. */
 function limitsOf(draw: Draw, elementsMax: number): readonly [number, number, number, number] {
-  const edge = Math.ceil(Math.cbrt(elementsMax));
+  let edge = 1;
+  while (edge * edge * edge < elementsMax) edge += 1;
   const short = Math.ceil(edge / 3) + 1;
   switch (draw.below(3)) {
     case 0: // large images of few channels
