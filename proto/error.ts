@@ -16,6 +16,7 @@ export const protocolErrorCodes = [
   'unreachable', // no connection: refused by the system, unknown host, reset
   'timeout', // no answer in time
   'portInUse', // cannot listen
+  'openFiles', // the limit of open files leaves no room to listen
   'certificate', // TLS, or the want of it: an authority, a name or a protocol that does not fit
   'insecure', // a wider address than loopback without TLS, and not said to be wanted
   'token', // no token, or not one of ours
@@ -46,6 +47,7 @@ const meanings: { readonly [C in ProtocolErrorCode]: Meaning } = {
   unreachable: { program: 'LOCKSTEP_CONNECT_FAILED', misconduct: false },
   timeout: { program: 'LOCKSTEP_CONNECT_FAILED', misconduct: false },
   portInUse: { program: 'LOCKSTEP_PORT_IN_USE', misconduct: false },
+  openFiles: { program: 'LOCKSTEP_USAGE', misconduct: false },
   certificate: { program: 'LOCKSTEP_UNAUTHORIZED', misconduct: false },
   insecure: { program: 'LOCKSTEP_INSECURE', misconduct: false },
   token: { program: 'LOCKSTEP_UNAUTHORIZED', misconduct: false },

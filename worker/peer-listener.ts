@@ -65,6 +65,7 @@ export class PeerListener {
     /** A faster CRC-32 than Node's. */
     readonly checksum?: Checksum | undefined;
     readonly insecure: boolean;
+    readonly threads?: number;
     readonly bounds?: Bounds;
   }): Promise<PeerListener> {
     const { bounds = { waitingMax: limits.workersMax, helloMs: limits.connectTimeoutMs } } = options;

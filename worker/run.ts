@@ -64,7 +64,7 @@ export async function joinRun(options: JoinOptions): Promise<JoinResult> {
   const backend = chooseBackend(options.backend);
   if (backend.notice !== null) onNotice(backend.notice);
   const checksum = backend.backend.bytes?.checksum;
-  const listener = await PeerListener.open({ ...listen, token, insecure, tls, checksum });
+  const listener = await PeerListener.open({ ...listen, token, insecure, tls, checksum, threads });
   try {
     const workerId = newWorkerId();
     const peer = announced(options, listener.port);

@@ -1,7 +1,7 @@
 // From anything thrown to what a person reads on stderr and the exit code. Pure.
 
 import { CommanderError } from 'commander';
-import { LockstepError } from '../../src/errors.ts';
+import { asLockstepError, isOpenFilesLimit, LockstepError } from '../../src/errors.ts';
 
 export interface ErrorDescription {
   /** Lines for stderr; none where commander has printed its own. */
@@ -12,7 +12,8 @@ export interface ErrorDescription {
 const usageExitCode = 2;
 
 /** @param debug whether stack traces are wanted (LOCKSTEP_DEBUG=1) */
-export function describeError(error: unknown, debug: boolean): ErrorDescription {
+export function describeError(thrown: unknown, debug: boolean): ErrorDescription {
+  const error = isOpenFilesLimit(thrown) ? asLockstepError(thrown) : thrown;
   if (error instanceof CommanderError) {
     return { lines: [], exitCode: error.exitCode === 0 ? 0 : usageExitCode };
   }

@@ -7,15 +7,21 @@ export class Refusals {
   /** By host: when the next one would have its turn if all turns were taken, in milliseconds of performance.now(). */
   readonly #turns = new Map<string, number>();
 
-  /** Calls `answer` when it is this host's turn. */
-  tell(host: string, answer: () => void): void {
+  /** Calls `answer` when it is this host's turn, unless what is returned was called before. */
+  tell(host: string, answer: () => void): () => void {
     const nowMs = performance.now();
-    const { refusalIntervalMs, refusalsAtOnce } = limits;
+    const { refusalIntervalMs, refusalsAtOnce, upgradeTimeoutMs } = limits;
     const earliestMs = nowMs - (refusalsAtOnce - 1) * refusalIntervalMs;
     const turnMs = Math.max(this.#turns.get(host) ?? earliestMs, earliestMs);
+    // No socket waits for longer than this: a flood gets no answers, and takes no turns of the hours to come.
+    if (turnMs > nowMs + upgradeTimeoutMs) return () => undefined;
     this.#remember(host, turnMs + refusalIntervalMs, earliestMs);
-    if (turnMs <= nowMs) answer();
-    else setTimeout(answer, turnMs - nowMs).unref();
+    if (turnMs <= nowMs) {
+      answer();
+      return () => undefined;
+    }
+    const timer = setTimeout(answer, turnMs - nowMs).unref();
+    return () => clearTimeout(timer);
   }
 
   #remember(host: string, turnMs: number, earliestMs: number): void {
