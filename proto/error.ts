@@ -12,7 +12,8 @@ export const protocolErrorCodes = [
   'notFinite', // numbers where only finite ones can be right
   'conflict', // two results for one key that are not equal by bytes
   'overflow', // a peer is further ahead, or further behind in reading, than can be
-  'refused', // the HTTP upgrade was answered with a status (see `status`)
+  'refused', // one that has the token answered the upgrade with a status (see `status`), or a proxy with one of its own
+  'unproved', // what answers does not prove that it has the token: it is not our coordinator, or not our peer
   'unreachable', // no connection: refused by the system, unknown host, reset
   'timeout', // no answer in time
   'portInUse', // cannot listen
@@ -43,6 +44,7 @@ const meanings: { readonly [C in ProtocolErrorCode]: Meaning } = {
   notFinite: { program: 'LOCKSTEP_PROTOCOL', misconduct: true },
   conflict: { program: 'LOCKSTEP_WEIGHTS_DIFFER', misconduct: true },
   overflow: { program: 'LOCKSTEP_PROTOCOL', misconduct: true },
+  unproved: { program: 'LOCKSTEP_UNAUTHORIZED', misconduct: false },
   refused: { program: 'LOCKSTEP_UNAUTHORIZED', misconduct: false },
   unreachable: { program: 'LOCKSTEP_CONNECT_FAILED', misconduct: false },
   timeout: { program: 'LOCKSTEP_CONNECT_FAILED', misconduct: false },

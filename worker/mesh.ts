@@ -58,7 +58,7 @@ export interface MeshOptions {
   readonly token: Token;
   /** With cert and key the peers speak TLS, all of them. */
   readonly tls?: TlsIdentity | undefined;
-  /** The token may go to peers over a network in clear. */
+  /** The run may go to peers over a network in clear. */
   readonly insecure?: boolean;
   /** A faster CRC-32 than Node's. */
   readonly checksum?: Checksum | undefined;
@@ -98,7 +98,7 @@ export class Mesh {
   }
 }
 
-/** That the token may not go there is this worker's trouble, and not the peer's. */
+/** That the run may not go there is this worker's trouble, and not the peer's. */
 function dialError(error: unknown, rank: number): Error {
   if (error instanceof ProtocolError && error.code === 'insecure') return error;
   return new MeshError(asLockstepError(error).message, [rank]);
@@ -154,7 +154,7 @@ class MeshForming {
   }
 
   async #dial(rank: number): Promise<void> {
-    const { membership, token, tls, insecure = false, checksum } = this.#options;
+    const { membership, runId, token, tls, insecure = false, checksum } = this.#options;
     const { host, port } = membership.members[rank]!;
     const connection = await connect({
       local: 'peer',
@@ -162,6 +162,7 @@ class MeshForming {
       port,
       path: peerPath,
       role: 'peer',
+      run: runId,
       token,
       tls: listenerTls(tls),
       insecure,

@@ -48,6 +48,8 @@ export class PeerListener {
   readonly #waiting = new Map<string, Arrival>();
   /** Those that have not said who they are, the oldest first. */
   readonly #nameless = new Set<Connection<'peer'>>();
+  /** The run that this worker belongs to; empty before its first welcome. */
+  runId = '';
   #generation = 0;
   #taker: Taker | null = null;
 
@@ -76,6 +78,7 @@ export class PeerListener {
         local: 'peer',
         path: peerPath,
         roles: ['peer'],
+        run: () => self?.runId ?? '',
         onConnection: (connection) => self?.arrived(connection),
       });
       self = new PeerListener(listener, bounds);

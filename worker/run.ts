@@ -74,7 +74,10 @@ export async function joinRun(options: JoinOptions): Promise<JoinResult> {
     const link = await dialFirst(door, {
       waitMs: options.waitMs,
       ending: ending.signal,
-      onWait: (why) => onNotice(`${why} It is waited for, for up to ${options.waitMs / 1_000} seconds`),
+      onWait: (why) => {
+        const stop = why.endsWith('?') ? '' : '.';
+        onNotice(`${why}${stop} It is waited for, for up to ${options.waitMs / 1_000} seconds`);
+      },
     });
     options.onConnected?.(workerId);
     const session = new WorkerSession({

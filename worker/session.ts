@@ -218,6 +218,7 @@ export class WorkerSession {
     const here = [before?.dataset ?? null, this.#options.dataset];
     const given = here.find((each) => each?.sha256 === dataset.sha256) ?? null;
     this.#threads.start();
+    if (this.#options.network !== null) this.#options.network.listener.runId = runId;
     this.#prepared = {
       runId,
       ...(before?.config === welcome.config && given !== null ? before : modelFor(welcome)),

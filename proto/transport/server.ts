@@ -1,6 +1,6 @@
-// Listens for WebSockets of one kind (I/O). Everything about a request is checked on its HTTP upgrade, the token in
-// constant time, before any WebSocket code sees a byte. What a stranger may do before that: stranger.ts; how many there
-// may be: waiting-room.ts.
+// Listens for WebSockets of one kind (I/O). Everything about a request is checked on its HTTP upgrade, and both ends prove
+// that they have the token (handshake.ts), before any WebSocket code sees a byte. What a stranger may do before that:
+// stranger.ts; how many there may be: waiting-room.ts.
 
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, TLSSocket } from 'node:tls';
@@ -8,8 +8,16 @@ import { ProtocolError } from '../error.ts';
 import { limits } from '../limits.ts';
 import type { End } from '../messages.ts';
 import type { Checksum } from '../seal.ts';
-import { protocolVersion, type Role, roleHeader, roles, versionHeader } from '../version.ts';
+import { protocolVersion, type Role, roles } from '../version.ts';
 import { Connection } from './connection.ts';
+import {
+  diallerProofFrameBytes,
+  isDiallerProof,
+  newResponse,
+  type Request,
+  requestOf,
+  responseHeaders,
+} from './handshake.ts';
 import { isLoopback } from './loopback.ts';
 import { type ConnectionShares, connectionShares, openFilesMax, ownFiles } from './open-files.ts';
 import { Refusals } from './refusals.ts';
@@ -37,6 +45,8 @@ export interface ListenOptions<Local extends End> {
   readonly insecure?: boolean;
   /** Threads and child processes that this process will have: descriptors are kept for them. */
   readonly threads?: number;
+  /** The run that this process belongs to, empty where there is none yet: who belongs to another is refused. */
+  readonly run?: () => string;
   onConnection(connection: Connection<Local>, role: Role): void;
 }
 
@@ -55,48 +65,59 @@ const frameBytesMax: { readonly [R in Role]: number } = {
 };
 
 interface Refusal {
-  readonly status: 400 | 401 | 403 | 404 | 405 | 426 | 496 | 503;
+  readonly status: 400 | 403 | 404 | 405 | 409 | 426 | 496 | 503;
   readonly text: string;
 }
 
 interface Admission {
   readonly role: Role;
+  readonly request: Request;
   /** Header fields of the 101. */
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** Why this upgrade is refused, or the role it is let in with. */
-function judge({ method, path, headers }: RequestHead, options: ListenOptions<End>): Refusal | Admission {
+/** Why this upgrade is refused, or the role that it may be let in with. Nothing here depends on the token. */
+function judge(head: RequestHead, options: ListenOptions<End>): Refusal | Admission {
+  const { method, path, headers } = head;
   if (headers.has('origin')) return { status: 403, text: 'browsers are not let in' };
   if (path !== options.path) return { status: 404, text: 'nothing here' };
-  if (!options.token.matches(headers.get('authorization')))
-    return { status: 401, text: 'no token, or a wrong one' };
   if (method !== 'GET') return { status: 405, text: 'an upgrade is a GET' };
-  if (headers.get(versionHeader) !== String(protocolVersion))
+  const request = requestOf(path, headers);
+  if (request === null) return { status: 400, text: 'no nonce' };
+  if (request.version !== String(protocolVersion))
     return { status: 426, text: `this side speaks version ${protocolVersion} of the protocol` };
-  const given = headers.get(roleHeader);
-  const role = roles.find((known) => known === given);
+  const role = roles.find((known) => known === request.role);
   if (role === undefined || !options.roles.includes(role))
     return { status: 403, text: 'this role has no place here' };
+  const run = options.run?.() ?? '';
+  if (run !== '' && request.run !== '' && run !== request.run)
+    return { status: 409, text: 'this side belongs to another run' };
   const upgrade = upgradeHeaders(headers);
-  return upgrade === null
-    ? { status: 400, text: 'not an upgrade to a WebSocket' }
-    : { role, headers: upgrade };
+  if (upgrade === null) return { status: 400, text: 'not an upgrade to a WebSocket' };
+  return { role, request, headers: upgrade };
 }
 
 const reasons: { readonly [S in Refusal['status']]: string } = {
   400: 'Bad Request',
-  401: 'Unauthorized',
   403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
+  409: 'Conflict',
   426: 'Upgrade Required',
   496: 'Certificate Required',
   503: 'Service Unavailable',
 };
 
-function answerOf({ status, text }: Refusal): Answer {
-  const headers = status === 426 ? { upgrade: 'websocket', [versionHeader]: protocolVersion } : {};
+/** With the proof that it is ours, for a request that can check it: a dialler believes no other refusal. */
+function answerOf({ status, text }: Refusal, head: RequestHead | null, token: Token): Answer {
+  const request = head === null ? null : requestOf(head.path, head.headers);
+  const headers = {
+    connection: 'close',
+    'content-type': 'text/plain',
+    'content-length': Buffer.byteLength(text),
+    ...(status === 426 ? { upgrade: 'websocket' } : {}),
+    ...(request === null ? {} : responseHeaders(token, request, newResponse(status))),
+  };
   return { status, reason: reasons[status], headers, text };
 }
 
@@ -130,8 +151,8 @@ class Reception<Local extends End> {
     const stranger = new Stranger(stream);
     stranger.readHead((head) => {
       const verdict = this.#judge(head, stream);
-      if ('status' in verdict) this.#refuse(stranger, verdict);
-      else this.#admit(stranger, verdict);
+      if ('status' in verdict) this.#refuse(stranger, verdict, head);
+      else this.#challenge(stranger, verdict);
     });
   }
 
@@ -150,22 +171,32 @@ class Reception<Local extends End> {
     return verdict;
   }
 
-  #refuse(stranger: Stranger, refusal: Refusal): void {
-    const forget = this.#refusals.tell(stranger.host, () => stranger.refuse(answerOf(refusal)));
+  #refuse(stranger: Stranger, refusal: Refusal, head: RequestHead | null): void {
+    const { token } = this.#options;
+    const forget = this.#refusals.tell(stranger.host, () => stranger.answer(answerOf(refusal, head, token)));
     stranger.stream.once('close', forget);
   }
 
-  #admit(stranger: Stranger, { role, headers }: Admission): void {
+  /** Proves itself, and lets in who does so in turn; who does not has nothing to be told. */
+  #challenge(stranger: Stranger, { role, request, headers }: Admission): void {
+    const { token } = this.#options;
+    const response = newResponse(101);
+    const proved = { ...headers, ...responseHeaders(token, request, response) };
+    stranger.answer({ status: 101, reason: 'Switching Protocols', headers: proved, text: null });
+    stranger.readBytes(diallerProofFrameBytes, (frame, rest) => {
+      if (isDiallerProof(frame, token, request, response)) this.#admit(stranger.release(), rest, role);
+      else stranger.stream.destroy();
+    });
+  }
+
+  #admit(stream: Socket, rest: Uint8Array, role: Role): void {
     const { local, checksum, onConnection } = this.#options;
-    const stream = stranger.release();
     this.#waiting.leave(stream);
     this.#open += 1;
     stream.once('close', () => {
       this.#open -= 1;
     });
-    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-    stream.write(`HTTP/1.1 101 Switching Protocols\r\n${lines.join('')}\r\n`);
-    const socket = serverSocket(stream, Buffer.alloc(0), frameBytesMax[role]);
+    const socket = serverSocket(stream, rest, frameBytesMax[role]);
     onConnection(new Connection(socket, stream, local, false, checksum), role);
   }
 }

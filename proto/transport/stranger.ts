@@ -1,5 +1,5 @@
-// A connection that has not been let in (I/O). It may send one request head of at most limits.headerBytesMax and gets at
-// most one short answer. Nothing else of it is kept: one byte too many ends it, so that there is never a queue of requests,
+// A connection that has not been let in (I/O). It may send one request head of at most limits.headerBytesMax, gets one short
+// answer, and may then prove that it has the token. Nothing else of it is kept: one byte too many ends it, so that there is never a queue of requests,
 // of bodies or of answers. node:http cannot promise this: it parses every request that a read brings and answers each
 // (with maxRequestsPerSocket by its own 503), and a stranger who does not read those answers fills the memory.
 
@@ -11,7 +11,8 @@ export interface Answer {
   readonly status: number;
   readonly reason: string;
   readonly headers: Readonly<Record<string, string | number>>;
-  readonly text: string;
+  /** Null where the connection goes on. */
+  readonly text: string | null;
 }
 
 export class Stranger {
@@ -46,17 +47,24 @@ export class Stranger {
     });
   }
 
-  /** The only answer it gets. */
-  refuse({ status, reason, headers, text }: Answer): void {
+  /** Calls `onBytes` once, with the next `count` bytes and what came with them. Call after readHead, and once. */
+  readBytes(count: number, onBytes: (bytes: Buffer, rest: Buffer) => void): void {
+    let bytes: Buffer = Buffer.alloc(0);
+    this.#listen((chunk) => {
+      bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
+      if (bytes.length < count) return;
+      this.#listen(this.#end);
+      onBytes(bytes.subarray(0, count), bytes.subarray(count));
+    });
+  }
+
+  /** The only answer it gets, and the last where there is a text. */
+  answer({ status, reason, headers, text }: Answer): void {
     if (this.stream.destroyed) return;
-    const lines = [
-      `HTTP/1.1 ${status} ${reason}`,
-      'connection: close',
-      'content-type: text/plain',
-      `content-length: ${Buffer.byteLength(text)}`,
-      ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
-    ];
-    this.stream.end(`${lines.join('\r\n')}${headEnd}${text}`, () => this.stream.destroy());
+    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+    const head = `HTTP/1.1 ${[`${status} ${reason}`, ...lines].join('\r\n')}${headEnd}`;
+    if (text === null) this.stream.write(head);
+    else this.stream.end(`${head}${text}`, () => this.stream.destroy());
   }
 
   /** It is a stranger no more: the stream is the caller's, paused, with nobody listening to it. */

@@ -4,7 +4,13 @@
 
 import { connect } from 'node:net';
 import { connect as connectTls } from 'node:tls';
-import { coordinatorPath, protocolVersion, roleHeader, versionHeader } from '../../dist/proto/version.js';
+import {
+  coordinatorPath,
+  nonceHeader,
+  protocolVersion,
+  roleHeader,
+  versionHeader,
+} from '../../dist/proto/version.js';
 
 const port = Number(process.argv[2]);
 const hasTls = process.argv[3] === 'tls';
@@ -23,9 +29,9 @@ const upgrade = Buffer.from(
     'upgrade: websocket',
     'sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==',
     'sec-websocket-version: 13',
-    `authorization: Bearer ${'0'.repeat(64)}`,
     `${roleHeader}: worker`,
     `${versionHeader}: ${protocolVersion}`,
+    `${nonceHeader}: ${'0'.repeat(64)}`,
     '',
     '',
   ].join('\r\n'),
@@ -87,10 +93,13 @@ const kinds = {
     times(strangers, silent);
     times(slowHandshakes, drip);
   },
-  /** 64 that ask with a wrong token and come again as soon as they are refused. */
+  /** 64 that ask, prove nothing, and come again as soon as they are refused: every second one asks for a wrong role. */
   storm() {
-    const ask = () => void dial(ask).write(upgrade);
-    times(stormers, ask);
+    const wrong = Buffer.from(upgrade.toString().replace(': worker', ': nobody'));
+    const ask = () => void dial(ask).write(wrong);
+    const challenge = () => void dial(challenge).write(Buffer.concat([upgrade, Buffer.alloc(38)]));
+    times(stormers / 2, ask);
+    times(stormers / 2, challenge);
   },
   /** 400 connections that say nothing. */
   idle() {
