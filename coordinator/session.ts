@@ -15,6 +15,7 @@ import { stateBytesOf } from '../src/engine/state.ts';
 import { asLockstepError, type ErrorCode, LockstepError } from '../src/errors.ts';
 import { deferred } from '../src/platform/deferred.ts';
 import { packageVersion } from '../src/platform/package-root.ts';
+import { printable } from '../src/platform/printable.ts';
 import { BulkSender } from './bulk-sender.ts';
 import { CheckpointKeeper } from './checkpoint-keeper.ts';
 import type { ConnectionId, CoordinatorEffect, CoordinatorEvent, Timer } from './effects.ts';
@@ -205,7 +206,7 @@ export class CoordinatorSession {
         this.#sendBulk(effect);
         return;
       case 'notice':
-        onEvent({ event: 'notice', message: effect.message });
+        onEvent({ event: 'notice', message: printable(effect.message) });
         return;
       case 'formed':
         this.#formed(effect);
@@ -319,7 +320,7 @@ export class CoordinatorSession {
       generation: effect.generation,
       world: effect.members.length,
       wanted: this.#options.workersWanted,
-      reason: effect.reason,
+      reason: printable(effect.reason),
     });
   }
 

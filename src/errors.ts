@@ -2,6 +2,8 @@
 // A code says whose fault it was: `usage` (the user's input), `remote` (a peer's bytes or absence),
 // `world` (files, ports, machines), `training` (the run itself went wrong) or `bug` (ours).
 
+import { printable } from './platform/printable.ts';
+
 interface ErrorRow {
   readonly fault: 'usage' | 'remote' | 'world' | 'training' | 'bug';
   /** Exit code of the command line: 1 failed, 2 bad usage or config, 3 failed but worth retrying. */
@@ -43,12 +45,14 @@ export const errorCodes = {
 
 export type ErrorCode = keyof typeof errorCodes;
 
-/** The only error that leaves a public function. `message` is one line a user can act on. */
+/**
+ * The only error that leaves a public function. `message` is one printable line that a user can act on, whatever it quotes.
+ */
 export class LockstepError extends Error {
   readonly code: ErrorCode;
 
   constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
-    super(message, options);
+    super(printable(message.replace(/\s*[\r\n]+\s*/g, ' ')), options);
     this.name = 'LockstepError';
     this.code = code;
   }

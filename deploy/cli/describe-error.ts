@@ -2,6 +2,7 @@
 
 import { CommanderError } from 'commander';
 import { asLockstepError, isOpenFilesLimit, LockstepError } from '../../src/errors.ts';
+import { printable } from '../../src/platform/printable.ts';
 
 export interface ErrorDescription {
   /** Lines for stderr; none where commander has printed its own. */
@@ -17,7 +18,8 @@ export function describeError(thrown: unknown, debug: boolean): ErrorDescription
   if (error instanceof CommanderError) {
     return { lines: [], exitCode: error.exitCode === 0 ? 0 : usageExitCode };
   }
-  const stack = debug && error instanceof Error && error.stack !== undefined ? [error.stack] : [];
+  const trace = debug && error instanceof Error ? error.stack : undefined;
+  const stack = trace === undefined ? [] : [trace.split('\n').map(printable).join('\n')];
   if (error instanceof LockstepError)
     return { lines: [`error: ${oneLine(error.message)}`, ...stack], exitCode: error.exitCode };
   const message = error instanceof Error ? error.message : String(error);
@@ -28,5 +30,5 @@ export function describeError(thrown: unknown, debug: boolean): ErrorDescription
 }
 
 function oneLine(message: string): string {
-  return message.replace(/\s*\n\s*/g, ' ').trim();
+  return printable(message.replace(/\s*[\r\n]+\s*/g, ' ').trim());
 }

@@ -11,6 +11,7 @@ import type { Dataset } from '../../src/data/dataset.ts';
 import { loadDataset } from '../../src/data/load.ts';
 import { loadInputs } from '../../src/data/load-inputs.ts';
 import { LockstepError } from '../../src/errors.ts';
+import { printable } from '../../src/platform/printable.ts';
 import { checkData } from './check-run.ts';
 
 export type SplitName = 'train' | 'test';
@@ -37,7 +38,7 @@ export async function openNamed(
   const { checkpoint, path, skipped, isVerified } = await openCheckpoint(target).catch((error: unknown) => {
     throw isOtherFile(error, target) ? noCheckpoint(target, otherwise, error) : error;
   });
-  for (const line of skipped) stderr.write(`skipped: ${line}\n`);
+  for (const line of skipped) stderr.write(`skipped: ${printable(line)}\n`);
   if (!isVerified) stderr.write(`not verified: ${path}: no .json lies beside it\n`);
   return { checkpoint, path, config: parseConfig(checkpoint.config, path) };
 }
