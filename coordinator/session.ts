@@ -21,6 +21,7 @@ import { CheckpointKeeper } from './checkpoint-keeper.ts';
 import type { ConnectionId, CoordinatorEffect, CoordinatorEvent, Timer } from './effects.ts';
 import type { Journal } from './journal.ts';
 import { CoordinatorMachine } from './machine.ts';
+import { NameSecrets } from './name-secrets.ts';
 import { Patience } from './patience.ts';
 import { evaluationEvent, stepEvent } from './reporter.ts';
 import type { RunPlan } from './run-plan.ts';
@@ -43,6 +44,9 @@ export class CoordinatorSession {
   readonly #links = new Map<ConnectionId, Link<'coordinator'>>();
   readonly #keeper: CheckpointKeeper;
   readonly #bulk = new BulkSender();
+  readonly #names: NameSecrets;
+  /** By connection: workers that were sent their welcome. */
+  readonly #welcomed = new Map<ConnectionId, string>();
   readonly #result = deferred<RunResult>();
   readonly #allClosed = deferred<void>();
   #nextConnection = 1;
@@ -59,6 +63,11 @@ export class CoordinatorSession {
     const { plan, from, journal } = options;
     const { cadence } = plan.facts;
     this.#stateBytes = stateBytesOf(plan.layout);
+    this.#names = new NameSecrets(
+      journal.nameKey,
+      journal.runId,
+      options.membersComeBack ? journal.names : [],
+    );
     this.#machine = new CoordinatorMachine({
       runId: journal.runId,
       generation: journal.generation,
@@ -122,10 +131,22 @@ export class CoordinatorSession {
     link.start({
       onMessage: (message) => {
         patience.heard(message);
+        const name = this.#welcomed.get(connection);
+        if (name !== undefined) this.#names.own(name);
+        // A second hello of one that was welcomed is for the machine to judge.
+        const refusal =
+          message.type === 'hello' && name === undefined ? this.#names.refusalOf(message) : null;
+        if (refusal !== null) {
+          link.send(refusal);
+          link.close(closeCodes.failure);
+          this.#notice(`refused a worker at ${link.remoteAddress}: ${refusal.message}`);
+          return;
+        }
         this.#handle({ is: 'message', connection, message });
       },
       onClose: (reason) => {
         this.#links.delete(connection);
+        this.#welcomed.delete(connection);
         if (this.#machine.phase === 'over' && this.#links.size === 0) this.#allClosed.resolve();
         this.#handle({
           is: 'closed',
@@ -184,6 +205,10 @@ export class CoordinatorSession {
     this.#result.reject(error);
   }
 
+  #notice(message: string): void {
+    this.#options.onEvent({ event: 'notice', message: printable(message) });
+  }
+
   /** Background work of one connection: what goes wrong in it ends the run, never silently. */
   #background(work: Promise<unknown>): void {
     work.catch((error: unknown) => this.#broke(error));
@@ -196,6 +221,7 @@ export class CoordinatorSession {
         this.#links.get(effect.connection)?.send(effect.message);
         return;
       case 'welcome':
+        this.#welcomed.set(effect.connection, effect.workerId);
         this.#links.get(effect.connection)?.send(this.#welcome(effect.workerId));
         return;
       case 'close':
@@ -206,7 +232,7 @@ export class CoordinatorSession {
         this.#sendBulk(effect);
         return;
       case 'notice':
-        onEvent({ event: 'notice', message: printable(effect.message) });
+        this.#notice(effect.message);
         return;
       case 'formed':
         this.#formed(effect);
@@ -279,6 +305,7 @@ export class CoordinatorSession {
       runId: this.#machine.runId,
       config: JSON.stringify(plan.config),
       workerId,
+      nameSecret: this.#names.secretOf(workerId),
       dataset: { ...described, inputShape: [...described.inputShape] },
     };
   }

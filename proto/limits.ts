@@ -8,6 +8,7 @@ export const limits = {
   textCharsMax: 2_000,
   nameCharsMax: 128,
   hostCharsMax: 255,
+  nameSecretChars: 64,
   configCharsMax: 4 * mebibyte,
   // --- counts
   workersMax: 1_024,

@@ -32,7 +32,7 @@ export interface WorkerSessionOptions {
    * is no way back. Rejects when given up.
    */
   readonly redial: ((signal: AbortSignal, welcomed: boolean) => Promise<Link<'worker'>>) | null;
-  readonly hello: Omit<MessageOf<'hello'>, 'runId' | 'generation'>;
+  readonly hello: Omit<MessageOf<'hello'>, 'runId' | 'generation' | 'nameSecret'>;
   readonly backend: ChosenBackend;
   /** Threads that compute. */
   readonly threads: number;

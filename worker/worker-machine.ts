@@ -17,7 +17,7 @@ interface LostPeer {
 
 export type WorkerEvent =
   /** The link stands, for the first time or again. */
-  | { readonly is: 'opened'; readonly hello: Omit<MessageOf<'hello'>, 'runId' | 'generation'> }
+  | { readonly is: 'opened'; readonly hello: Omit<MessageOf<'hello'>, 'runId' | 'generation' | 'nameSecret'> }
   | { readonly is: 'message'; readonly message: FromCoordinator }
   /** The config is understood; `hasData`: this worker has the data set already. */
   | { readonly is: 'prepared'; readonly hasData: boolean }
@@ -147,7 +147,12 @@ export class WorkerMachine {
       case 'opened':
         this.#linked = true;
         this.#greeting = true;
-        return this.#send({ ...event.hello, runId: this.#runId, generation: this.#generation });
+        return this.#send({
+          ...event.hello,
+          nameSecret: this.#welcome?.nameSecret ?? '',
+          runId: this.#runId,
+          generation: this.#generation,
+        });
       case 'message':
         return this.#message(event.message);
       case 'prepared':

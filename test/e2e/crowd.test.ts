@@ -128,7 +128,7 @@ async function mutePeer(port: number): Promise<void> {
   socket.pause();
   const hello = helloOf(backend, { workerId: 'mute', threads: 1, peerHost: '', peerPort: 1 });
   const checks = checksOf();
-  socket.send(encoded({ ...hello, runId: '', generation: 0 }, checks));
+  socket.send(encoded({ ...hello, nameSecret: '', runId: '', generation: 0 }, checks));
   socket.send(encoded({ type: 'dataRequest' }, checks));
 }
 

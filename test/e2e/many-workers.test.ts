@@ -102,7 +102,7 @@ async function idleWebSockets(url: string): Promise<WebSocket[]> {
   const hello = (which: number): Uint8Array | null => {
     if (which % 2 === 0) return null;
     const said = helloOf(backend, { workerId: `idle-${which}`, threads: 1, peerHost: '', peerPort: 1 });
-    return encoded({ ...said, runId: '', generation: 0 });
+    return encoded({ ...said, nameSecret: '', runId: '', generation: 0 });
   };
   return Promise.all(Array.from({ length: idle }, (_, which) => idleWebSocket(url, hello(which))));
 }

@@ -101,6 +101,7 @@ const hello: Message = {
   variant: 'x',
   threads: 1,
   workerId: 'old',
+  nameSecret: '',
   peerHost: '',
   peerPort: 1,
   runId: '',

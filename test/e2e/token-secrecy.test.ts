@@ -86,6 +86,7 @@ async function olderWorker(port: number, token: string): Promise<string> {
     variant: 'x',
     threads: 1,
     workerId: 'old',
+    nameSecret: '',
     peerHost: '',
     peerPort: 1,
     runId: '',
