@@ -98,12 +98,6 @@ export class Mesh {
   }
 }
 
-/** That the run may not go there is this worker's trouble, and not the peer's. */
-function dialError(error: unknown, rank: number): Error {
-  if (error instanceof ProtocolError && error.code === 'insecure') return error;
-  return new MeshError(asLockstepError(error).message, [rank]);
-}
-
 const gaveUpText = 'the mesh was given up';
 
 /** The time until all are connected. */
@@ -138,7 +132,10 @@ class MeshForming {
       this.#finishIfComplete();
       listener.take(membership.generation, (arrival) => this.#accept(arrival));
       for (let rank = 0; rank < membership.rank; rank += 1) {
-        this.#dial(rank).catch((error: unknown) => this.#complete.reject(dialError(error, rank)));
+        // Also where this worker may not dial there at all: an address that the others must not use ends none of them.
+        this.#dial(rank).catch((error: unknown) =>
+          this.#complete.reject(new MeshError(asLockstepError(error).message, [rank])),
+        );
       }
       return await this.#complete.promise;
     } finally {

@@ -80,9 +80,17 @@ export async function joinRun(options: JoinOptions): Promise<JoinResult> {
       },
     });
     options.onConnected?.(workerId);
+    let toldRefusal: string | null = null;
     const session = new WorkerSession({
       link,
-      redial: async (ending, welcomed) => {
+      redial: async (ending, { welcomed, refusal }) => {
+        if (refusal !== null) {
+          const address = `${peer.peerHost || 'the address it comes from'}, port ${peer.peerPort}`;
+          const told = `the coordinator refused this worker for now: ${refusal} (they dial ${address}: --listen, --advertise)`;
+          if (refusal !== toldRefusal) onNotice(told);
+          toldRefusal = refusal;
+          return dialAgain(door, ending);
+        }
         if (!welcomed) {
           onNotice('the connection broke before the coordinator answered');
           return dialOnceMore(door, giveUpMs, ending);

@@ -41,9 +41,9 @@ let run = 0;
 let children: ChildProcess[] = [];
 
 /** Resolves when it listens. */
-function startCoordinator(workers: number): Promise<CoordinatorProcess> {
+function startCoordinator(workers: number, ...more: readonly string[]): Promise<CoordinatorProcess> {
   run += 1;
-  return startCoordinatorProcess(['small.json', '--workers', `${workers}`, '--out', `run-${run}`], {
+  return startCoordinatorProcess(['small.json', '--workers', `${workers}`, '--out', `run-${run}`, ...more], {
     cwd,
     env,
     onSpawn: (child) => children.push(child),
@@ -186,6 +186,44 @@ describe('at the door', () => {
 });
 
 describe('the world', () => {
+  it('a first worker at an address that the others may not dial ends none of them, and is told why it is left out', async () => {
+    // Long enough for the one that is left out to come back and be refused.
+    const length = ['--steps', '3000'];
+    const { port, ended } = await startCoordinator(2, ...length);
+    const join = ['worker', '--join', `ws://127.0.0.1:${port}`, '--threads', '1'];
+    const settings = { cwd, env, onSpawn: (child: ChildProcess) => void children.push(child) };
+    const told = new Promise<string>((resolve) => {
+      void lockstep([...join, '--insecure', '--advertise', '192.0.2.1:9'], {
+        ...settings,
+        onOutput: (text) => {
+          if (text.includes('refused this worker')) resolve(text);
+          if (text.includes('connected')) wake();
+        },
+      });
+    });
+    let wake: () => void = () => undefined;
+    await new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+    const others = await Promise.all([lockstep(join, settings), lockstep(join, settings)]);
+    expect(others.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
+    const alone = ['train', 'small.json', '--workers', '0', '--out', 'quiet', '--json', ...length];
+    const quiet = await lockstep(alone, { cwd });
+    expect(doneEvent(await ended).weightsSha256).toBe(doneEvent(quiet).weightsSha256);
+    expect(await told).toContain(
+      'the coordinator refused this worker for now: the other workers could not reach this one a moment ago ' +
+        '(they dial 192.0.2.1, port 9: --listen, --advertise)',
+    );
+  });
+
+  it('a worker does not advertise an address that others reach without TLS, unless this is wanted', async () => {
+    const outcome = await worker(1, ['--advertise', '192.0.2.1:9']);
+    expect(outcome.exitCode).toBe(2);
+    expect(errorLine(outcome)).toContain(
+      '192.0.2.1 can be reached by other machines and the traffic is not encrypted',
+    );
+  });
+
   it('says that a port is in use', async () => {
     const squatter = createServer();
     const port = await new Promise<number>((resolve) => {

@@ -93,6 +93,7 @@ async function work(context: Context, options: WorkerCommandOptions): Promise<vo
   const insecure = options.insecure === true;
   const tls = readTls(options);
   checkExposure(options.listen, insecure, tls?.cert !== undefined);
+  if (options.advertise !== undefined) checkExposure(options.advertise, insecure, tls?.cert !== undefined);
   checkJoin(options.join, insecure, tls !== undefined);
   const token = readToken(options.tokenFile);
   const log = (line: string): void => void context.stderr.write(`${printable(line)}\n`);

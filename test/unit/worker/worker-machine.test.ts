@@ -215,7 +215,7 @@ describe('without a coordinator', () => {
       message: 'a worker of this name is here already',
     });
     expect(machine.handle({ is: 'closed', why: 'refused', broken: false })).toEqual([
-      { do: 'redial', afterMs: refusedMs },
+      { do: 'redial', afterMs: refusedMs, refusal: expect.any(String) },
     ]);
     open();
     expect(welcome()).toEqual(['prepare']);
@@ -310,7 +310,7 @@ describe('without a coordinator', () => {
     open();
     expect(hear({ type: 'refused', code: 'LOCKSTEP_CONNECT_FAILED', message: 'not yet' })).toEqual([]);
     expect(machine.handle({ is: 'closed', why: 'refused', broken: false })).toEqual([
-      { do: 'redial', afterMs: refusedMs },
+      { do: 'redial', afterMs: refusedMs, refusal: expect.any(String) },
     ]);
     open();
     welcome();
