@@ -173,11 +173,10 @@ class Reception<Local extends End> {
 
   #refuse(stranger: Stranger, refusal: Refusal, head: RequestHead | null): void {
     const { token } = this.#options;
-    const forget = this.#refusals.tell(stranger.host, () => stranger.answer(answerOf(refusal, head, token)));
-    stranger.stream.once('close', forget);
+    this.#inTurn(stranger, () => stranger.answer(answerOf(refusal, head, token)));
   }
 
-  /** Proves itself, and lets in who does so in turn; who does not has nothing to be told. */
+  /** Proves itself, and lets in who does so in turn. Who does not is cut off, when it would be its turn to be refused. */
   #challenge(stranger: Stranger, { role, request, headers }: Admission): void {
     const { token } = this.#options;
     const response = newResponse(101);
@@ -185,8 +184,12 @@ class Reception<Local extends End> {
     stranger.answer({ status: 101, reason: 'Switching Protocols', headers: proved, text: null });
     stranger.readBytes(diallerProofFrameBytes, (frame, rest) => {
       if (isDiallerProof(frame, token, request, response)) this.#admit(stranger.release(), rest, role);
-      else stranger.stream.destroy();
+      else this.#inTurn(stranger, () => stranger.stream.destroy());
     });
+  }
+
+  #inTurn(stranger: Stranger, act: () => void): void {
+    stranger.stream.once('close', this.#refusals.tell(stranger.host, act));
   }
 
   #admit(stream: Socket, rest: Uint8Array, role: Role): void {

@@ -97,7 +97,11 @@ const kinds = {
   storm() {
     const wrong = Buffer.from(upgrade.toString().replace(': worker', ': nobody'));
     const ask = () => void dial(ask).write(wrong);
-    const challenge = () => void dial(challenge).write(Buffer.concat([upgrade, Buffer.alloc(38)]));
+    const challenge = () => {
+      const socket = dial(challenge);
+      socket.write(upgrade);
+      socket.once('data', () => socket.write(Buffer.alloc(38)));
+    };
     times(stormers / 2, ask);
     times(stormers / 2, challenge);
   },

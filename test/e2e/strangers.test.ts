@@ -188,7 +188,7 @@ describe('at the door', () => {
 describe('the world', () => {
   it('a first worker at an address that the others may not dial ends none of them, and is told why it is left out', async () => {
     // Long enough for the one that is left out to come back and be refused.
-    const length = ['--steps', '3000'];
+    const length = ['--steps', '1000'];
     const { port, ended } = await startCoordinator(2, ...length);
     const join = ['worker', '--join', `ws://127.0.0.1:${port}`, '--threads', '1'];
     const settings = { cwd, env, onSpawn: (child: ChildProcess) => void children.push(child) };
