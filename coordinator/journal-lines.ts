@@ -8,8 +8,12 @@ import type { Journalled, Numerics, RunIdentity } from './run-identity.ts';
 export interface JournalState extends Journalled {
   /** Null where no line says it. */
   readonly runId: string | null;
+  /** Key of the workers' secrets (name-secrets.ts); null where no line says it. */
+  readonly nameKey: string | null;
   /** Of the newest generation, in rank order. */
   readonly members: readonly string[];
+  /** Of all generations. */
+  readonly names: ReadonlySet<string>;
   readonly quarantined: ReadonlyMap<string, string>;
   /** Where the run ended, if nothing was formed since. */
   readonly endedStep: number | null;
@@ -20,6 +24,7 @@ export interface JournalState extends Journalled {
 /** A line of ours is one of five: the run's id and what it is, a generation (the first one with numerics), who is kept out, the first checkpoint, where it ended. */
 interface Line {
   readonly runId?: unknown;
+  readonly nameKey?: unknown;
   readonly config?: unknown;
   readonly datasetSha256?: unknown;
   readonly fittedSha256?: unknown;
@@ -40,13 +45,17 @@ export function stateOfLines(text: string): JournalState {
   let identity: RunIdentity | null = null;
   let numerics: Numerics | null = null;
   let generation = 0;
+  let nameKey: string | null = null;
   let members: readonly string[] = [];
+  const names = new Set<string>();
   let endedStep: number | null = null;
   let hadCheckpoint = false;
   const quarantined = new Map<string, string>();
   for (const line of text.split('\n').map(parseLine)) {
     if (typeof line.runId === 'string' && line.runId.length <= limits.nameCharsMax) runId ??= line.runId;
+    if (typeof line.nameKey === 'string') nameKey ??= line.nameKey;
     identity ??= identityIn(line);
+    if (isTexts(line.workerIds)) for (const workerId of line.workerIds) names.add(workerId);
     const told = Number.isSafeInteger(line.generation) ? (line.generation as number) : 0;
     if (told > generation && told <= generationMax) {
       generation = told;
@@ -59,7 +68,18 @@ export function stateOfLines(text: string): JournalState {
     hadCheckpoint ||= Number.isSafeInteger(line.checkpoint) || Number.isSafeInteger(line.ended);
     if (typeof line.quarantined === 'string') quarantined.set(line.quarantined, String(line.what));
   }
-  return { runId, identity, numerics, generation, members, quarantined, endedStep, hadCheckpoint };
+  return {
+    runId,
+    nameKey,
+    identity,
+    numerics,
+    generation,
+    members,
+    names,
+    quarantined,
+    endedStep,
+    hadCheckpoint,
+  };
 }
 
 function identityIn({ config, datasetSha256, fittedSha256 }: Line): RunIdentity | null {

@@ -27,14 +27,18 @@ import { ShardLease } from './step/lease.ts';
 import { warmUp } from './warm-up.ts';
 import { type WorkerEffect, type WorkerEvent, WorkerMachine } from './worker-machine.ts';
 
+export interface BeforeRedial {
+  /** The coordinator has welcomed this worker at some time. */
+  readonly welcomed: boolean;
+  /** Why the coordinator did not want this worker for now; null where the connection ended otherwise. */
+  readonly refusal: string | null;
+}
+
 export interface WorkerSessionOptions {
   readonly link: Link<'worker'>;
-  /**
-   * Dials the coordinator again, for as long as it is worth it, which it has `welcomed` this worker or not; null where there
-   * is no way back. Rejects when given up.
-   */
-  readonly redial: ((signal: AbortSignal, welcomed: boolean) => Promise<Link<'worker'>>) | null;
-  readonly hello: Omit<MessageOf<'hello'>, 'runId' | 'generation'>;
+  /** Dials the coordinator again, for as long as it is worth it; null where there is no way back. Rejects when given up. */
+  readonly redial: ((signal: AbortSignal, after: BeforeRedial) => Promise<Link<'worker'>>) | null;
+  readonly hello: Omit<MessageOf<'hello'>, 'runId' | 'generation' | 'nameSecret'>;
   readonly backend: ChosenBackend;
   /** Threads that compute. */
   readonly threads: number;
@@ -204,7 +208,7 @@ export class WorkerSession {
         this.#member!.stop();
         return;
       case 'redial':
-        this.#background(this.#redial(effect.afterMs));
+        this.#background(this.#redial(effect.afterMs, effect.refusal ?? null));
         return;
       case 'end':
         this.#outcome.resolve({
@@ -228,6 +232,7 @@ export class WorkerSession {
     const given = here.find((each) => each?.sha256 === dataset.sha256) ?? null;
     if (given === null) checkDataMemory(dataset);
     this.#threads.start();
+    if (this.#options.network !== null) this.#options.network.listener.runId = runId;
     this.#prepared = {
       runId,
       ...(before?.config === welcome.config && given !== null ? before : modelFor(welcome)),
@@ -256,7 +261,7 @@ export class WorkerSession {
   }
 
   /** Steps go on without the coordinator as long as all peers are there. */
-  async #redial(afterMs: number): Promise<void> {
+  async #redial(afterMs: number, refusal: string | null): Promise<void> {
     const { redial } = this.#options;
     if (redial === null) {
       this.#handle({ is: 'gaveUp', message: 'the coordinator is gone' });
@@ -265,7 +270,7 @@ export class WorkerSession {
     let link: Link<'worker'>;
     try {
       if (afterMs > 0) await sleep(afterMs, undefined, { signal: this.#ending.signal });
-      link = await redial(this.#ending.signal, this.#prepared !== null);
+      link = await redial(this.#ending.signal, { welcomed: this.#prepared !== null, refusal });
     } catch (error) {
       this.#handle({
         is: 'gaveUp',
