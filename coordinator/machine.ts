@@ -14,7 +14,7 @@ import { Progress, type StepResult } from './progress.ts';
 import { endingOf } from './results.ts';
 import { Roster } from './roster.ts';
 import { Takeover, takenOverText } from './takeover.ts';
-import { pausedText, sendFailure, sendRefusal } from './tell.ts';
+import { closeAll, type FailedAt, pausedText, sendFailure, sendRefusal, sendTo } from './tell.ts';
 import {
   claimedAlone,
   suspected,
@@ -23,6 +23,7 @@ import {
   verdictOnClaims,
   verdictOnFailure,
   verdictOnLate,
+  verdictOnProcessEnd,
   verdictOnSuspicions,
 } from './verdict.ts';
 import type { Hello, RunFacts, Worker } from './worker-record.ts';
@@ -91,10 +92,8 @@ export class CoordinatorMachine {
         return this.#phase === 'running' ? this.#finishIfAll() : this.#alignIfAll();
       case 'failed':
         return this.#becomeFailed(event.code, event.message);
-      case 'processEnded': {
-        const { code, message } = this.#blame.failure ?? { code: 'LOCKSTEP_WORKER_FAILED', ...event };
-        return this.#becomeFailed(code, message);
-      }
+      case 'processEnded':
+        return this.#enforce(verdictOnProcessEnd(event.message, this.#roster.nobodyStays(), this.#blame));
       default:
         return event satisfies never;
     }
@@ -208,7 +207,7 @@ export class CoordinatorMachine {
 
   /** The one mechanism: whoever is here forms the next generation. */
   #reform(reason: string): CoordinatorEffect[] {
-    const over = this.#enforce(verdictOnClaims(this.#blame, false));
+    const over = this.#enforce(verdictOnClaims(this.#blame, this.#roster.nobodyStays()));
     if (over.length > 0) return over;
     const members = this.#roster.members(this.#facts.shards);
     this.#blame.formed();
@@ -340,7 +339,7 @@ export class CoordinatorMachine {
 
   #release(worker: Worker): CoordinatorEffect[] {
     this.#roster.remove(worker);
-    return [{ do: 'send', connection: worker.connection, message: { type: 'released' } }];
+    return sendTo([worker], { type: 'released' });
   }
 
   #suspect(by: Worker, suspicion: FromWorker & { type: 'suspect' }): CoordinatorEffect[] {
@@ -405,8 +404,7 @@ export class CoordinatorMachine {
 
   /** The run goes on without them. */
   #leftOut(workers: readonly Worker[], why: string): CoordinatorEffect[] {
-    const closed = workers.map(({ connection }): CoordinatorEffect => ({ do: 'close', connection }));
-    return [...closed, ...this.#gone(workers, why)];
+    return [...closeAll(workers), ...this.#gone(workers, why)];
   }
 
   #gone(workers: readonly Worker[], why: string): CoordinatorEffect[] {
@@ -421,15 +419,19 @@ export class CoordinatorMachine {
   #workerFailed(worker: Worker, message: Extract<FromWorker, { type: 'failure' }>): CoordinatorEffect[] {
     worker.failed = true;
     const isOfNewest = worker.memberOf === this.#generation && this.#generation > 0;
-    const nobodyStays = this.#roster.nobodyStays();
-    const among = { members: this.#members, isOfNewest, nobodyStays, isRunning: this.#phase === 'running' };
-    return this.#enforce(verdictOnFailure(worker, message, among, this.#blame));
+    const [nobodyStays, isRunning] = [this.#roster.nobodyStays(), this.#phase === 'running'];
+    const among = { members: this.#members, isOfNewest, nobodyStays, isRunning };
+    const effects = this.#enforce(verdictOnFailure(worker, message, among, this.#blame));
+    // Where the others finished before it, nothing else will end the wait.
+    return effects.length === 0 && isRunning ? this.#finishIfAll() : effects;
   }
 
   /** The state after `step` is finite: whoever claimed otherwise computes wrongly. */
   #refuted(step: number): CoordinatorEffect[] {
     const workers = this.#blame.claims.refutedBy(step).flatMap((id) => this.#roster.called(id) ?? []);
-    return workers.length === 0 ? [] : this.#leftOut(workers, 'it alone says that the model has gone bad');
+    // Released, so that its process ends in order: that of one wrong worker must not end the run.
+    const gone = this.#gone(workers, 'it alone says that the model has diverged');
+    return [...sendTo(workers, { type: 'released' }), ...gone];
   }
 
   #refuse(worker: Worker, code: ErrorCode, message: string): CoordinatorEffect[] {
@@ -438,11 +440,7 @@ export class CoordinatorMachine {
   }
 
   /** Everybody who is here ends with the same error. */
-  #becomeFailed(
-    code: ErrorCode,
-    message: string,
-    at: { readonly step?: number; readonly phase?: string } = {},
-  ): CoordinatorEffect[] {
+  #becomeFailed(code: ErrorCode, message: string, at: FailedAt = {}): CoordinatorEffect[] {
     this.#phase = 'over';
     const failed = sendFailure(this.#roster.named(), code, message, { ...at, generation: this.#generation });
     return [...failed, { do: 'fail', code, message }];

@@ -9,6 +9,10 @@ export function sendTo(workers: readonly Worker[], message: ToWorker): Coordinat
   return workers.map(({ connection }) => ({ do: 'send', connection, message }));
 }
 
+export function closeAll(workers: readonly Worker[]): CoordinatorEffect[] {
+  return workers.map(({ connection }) => ({ do: 'close', connection }));
+}
+
 /** Tells all members where they go on, and brings the checkpoint to those who are to go on from it and have it not. */
 export function sendAlignment(
   { step, origin, source, behind }: Alignment,
@@ -33,12 +37,18 @@ export function sendAlignment(
   return [...told, ...states];
 }
 
+/** Where in the run something failed. */
+export interface FailedAt {
+  readonly step?: number;
+  readonly phase?: string;
+}
+
 /** The run ends with this error. */
 export function sendFailure(
   workers: readonly Worker[],
   code: ErrorCode,
   message: string,
-  at: { readonly generation: number; readonly step?: number; readonly phase?: string },
+  at: FailedAt & { readonly generation: number },
 ): CoordinatorEffect[] {
   const text = message.slice(0, 2_000);
   return sendTo(workers, { type: 'failure', code, message: text, step: 0, phase: 'coordinator', ...at });

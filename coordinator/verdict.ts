@@ -209,6 +209,14 @@ export function verdictOnClaims({ claims }: Blame, isLast: boolean): Verdict {
   return { is: 'over', code: 'LOCKSTEP_NOT_FINITE', message, at: { step, phase } };
 }
 
+/** A worker process of this host ended by itself: with what it, or all that are left, told before, else with how it ended. */
+export function verdictOnProcessEnd(how: string, nobodyStays: boolean, blame: Blame): Verdict {
+  const verdict = verdictOnClaims(blame, nobodyStays);
+  if (verdict.is !== 'none') return verdict;
+  const { code, message } = blame.failure ?? { code: 'LOCKSTEP_WORKER_FAILED', message: how };
+  return { is: 'over', code, message, at: { step: 0 } };
+}
+
 /** Why a membership is formed without a worker that makes a claim. */
 export const claimedAlone = ({ hello }: Worker): string =>
-  `worker ${hello!.workerId} says that the model has gone bad; the step is computed without it`;
+  `worker ${hello!.workerId} says that the model has diverged; the step is computed without it`;

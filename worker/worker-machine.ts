@@ -382,6 +382,8 @@ export class WorkerMachine {
     switch (event.is) {
       case 'message':
         if (event.message.type === 'failure') return this.#told(event.message);
+        // The others computed the step, and it is finite.
+        if (event.message.type === 'released') return this.#becomeOver(null);
         return event.message.type === 'done' ? this.#becomeFailed(code, message) : [];
       case 'closed':
       case 'stop':

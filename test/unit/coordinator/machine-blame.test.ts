@@ -105,12 +105,24 @@ describe('a worker that says the model has gone bad', () => {
     expect(inShort(failed)).toEqual(['failure to 1', 'failure to 2', 'failure to 3', 'fail']);
   });
 
-  it('is left out where the others have come to the end of their steps', () => {
-    const sha = { weightsSha256: 'a'.repeat(64) };
-    const finished = { type: 'finished', generation: 1, step: 10, ...sha } as const;
-    story.say(1, notFinite(10));
-    expect(story.say(2, finished)).toEqual([]);
-    expect(inShort(story.say(3, finished))).toEqual(withoutTheFirst);
+  it.each([0, 1, 2])(
+    'is left out where the others end their steps, %i of them before its claim',
+    (before) => {
+      const sha = { weightsSha256: 'a'.repeat(64) };
+      const finished = { type: 'finished', generation: 1, step: 10, ...sha } as const;
+      const words: (() => CoordinatorEffect[])[] = [2, 3].map((worker) => () => story.say(worker, finished));
+      words.splice(before, 0, () => story.say(1, notFinite(10)));
+      const [first, second, last] = words.map((say) => say());
+      expect([first, second]).toEqual([[], []]);
+      expect(inShort(last!)).toEqual(withoutTheFirst);
+    },
+  );
+
+  it('ends the run where all others are lost: nobody is left who could compute the step', () => {
+    story.say(1, notFinite(4));
+    story.machine.handle({ is: 'closed', connection: 3, why: 'killed' });
+    const over = story.machine.handle({ is: 'closed', connection: 2, why: 'killed' });
+    expect(over).toContainEqual(expect.objectContaining({ do: 'fail', code: 'LOCKSTEP_NOT_FINITE' }));
   });
 
   it('is not in the next membership, whatever that is formed for, and goes when it is refuted', () => {
@@ -120,7 +132,8 @@ describe('a worker that says the model has gone bad', () => {
       'formed',
       'membership to 2',
     ]);
-    expect(inShort(story.machine.handle({ is: 'snapshotWhole', step: 4 }))).toEqual(['close', 'notice']);
+    const refuted = story.machine.handle({ is: 'snapshotWhole', step: 4 });
+    expect(inShort(refuted)).toEqual(['released to 1', 'notice']);
   });
 
   it('ends the run where another said so before it was lost', () => {
