@@ -14,6 +14,7 @@ import {
   laneRowsOf,
   resultsHeader,
   type StepTable,
+  stepTableFields,
 } from './step-table.ts';
 
 /** Metrics in the results of a battery step. */
@@ -58,18 +59,22 @@ function align(offset: number): number {
   return Math.ceil(offset / 16) * 16;
 }
 
-/** Writes the step table and its arrays from `offset` on; returns where they end and where the results lie. */
-function writeStepTable(
-  arena: Arena,
-  offset: number,
-  layout: StepLayout,
-  lanes: number,
-): { readonly end: number; readonly results: number; readonly resultsSize: number } {
+interface WrittenTable {
+  readonly end: number;
+  /** The table and its lists. */
+  readonly written: readonly Region[];
+  readonly results: Region;
+}
+
+/** Writes the step table and its lists from `offset` on. */
+function writeStepTable(arena: Arena, offset: number, layout: StepLayout, lanes: number): WrittenTable {
   let end = align(offset + 64);
+  const lists: Region[] = [];
   const put = (values: readonly number[]): number => {
     const at = end;
     arena.ints.set(values, at);
     end = align(at + values.length);
+    lists.push({ from: at, to: at + values.length });
     return at;
   };
   const laneRowsOffset = put(laneRowsOf(layout.rows, lanes));
@@ -101,7 +106,12 @@ function writeStepTable(
     resultsOffset: results,
   };
   arena.ints.set(encodeStepTable(table), offset);
-  return { end: align(results + resultsSize) + guard, results, resultsSize };
+  const written = [{ from: offset, to: offset + stepTableFields.length }, ...lists];
+  return {
+    end: align(results + resultsSize) + guard,
+    written,
+    results: { from: results, to: results + resultsSize },
+  };
 }
 
 /** Gives every block its place from `offset` on, and fills inputs. */
@@ -154,11 +164,6 @@ function instruction(test: BatteryCase, placed: readonly Placed[]): number[] {
   return encodeInstruction(test.kernel, Object.fromEntries(args));
 }
 
-interface Region {
-  readonly from: number;
-  readonly to: number;
-}
-
 /** All that lies outside of `written` must be as it was, in both memories. */
 function checkUntouched(
   arena: Arena,
@@ -178,9 +183,17 @@ function checkUntouched(
   }
 }
 
+/** Words from .. to-1 of the arena. */
+export interface Region {
+  readonly from: number;
+  readonly to: number;
+}
+
 interface RunnerOptions {
   /** A store outside of the outputs throws. */
   readonly guarded?: boolean;
+  /** Called ahead of each case with all that the kernel may touch, the scratch apart. */
+  readonly onPlaced?: (regions: readonly Region[]) => void;
   /** Floats of the arena that a case may take. */
   readonly blocksSizeMax?: number;
   /** Floats of each lane's scratch, where a case needs more than usual. */
@@ -191,7 +204,12 @@ interface RunnerOptions {
 export function caseRunner(
   backend: Backend,
   lanes: number,
-  { guarded = true, blocksSizeMax = blocksSizeMaxDefault, scratchSize = scratchFloats }: RunnerOptions = {},
+  {
+    guarded = true,
+    blocksSizeMax = blocksSizeMaxDefault,
+    scratchSize = scratchFloats,
+    onPlaced,
+  }: RunnerOptions = {},
 ): (test: BatteryCase) => CaseResult {
   const scratchEnd = blocksSizeMax + lanes * scratchSize;
   const arena = backend.createArena(scratchEnd + guard);
@@ -211,15 +229,19 @@ export function caseRunner(
       barrierOffset: arenaHeaderSize,
     };
     arena.ints.set(arenaHeaderFields.map((field) => header[field]));
-    const {
-      end: tableEnd,
-      results,
-      resultsSize,
-    } = writeStepTable(arena, tableOffset, test.layout, active.length);
-    const { placed, end } = placeBlocks(arena, tableEnd, blocksSizeMax, test);
+    const table = writeStepTable(arena, tableOffset, test.layout, active.length);
+    const { placed, end } = placeBlocks(arena, table.end, blocksSizeMax, test);
     used = end;
     const words = instruction(test, placed);
     arena.ints.set(words, programOffset);
+    onPlaced?.([
+      { from: 0, to: arenaHeaderFields.length },
+      { from: arenaHeaderSize, to: arenaHeaderSize + barrierSize },
+      { from: programOffset, to: programOffset + words.length },
+      ...table.written,
+      table.results,
+      ...placed.map(({ offset, block }) => ({ from: offset, to: offset + block.size })),
+    ]);
     const before = guarded ? ([arena.floats.slice(0, end), arena.ints.slice(0, end)] as const) : null;
 
     for (const runner of active) runner.run(programOffset, programOffset + words.length, tableOffset);
@@ -227,7 +249,7 @@ export function caseRunner(
     const outputs = placed
       .filter(({ block }) => block.role !== 'input')
       .map(({ kind, offset, block }) => ({ kind, from: offset, to: offset + block.size }));
-    if (resultKernels.has(test.kernel)) outputs.push({ kind: 'f', from: results, to: results + resultsSize });
+    if (resultKernels.has(test.kernel)) outputs.push({ kind: 'f', ...table.results });
     if (before !== null) {
       const barrierWords = { from: arenaHeaderSize, to: arenaHeaderSize + barrierSize };
       const what = `${backend.variant} ${test.kernel} ${test.name}`;

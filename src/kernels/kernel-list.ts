@@ -15,6 +15,10 @@
 //   all     the output is divided among the lanes in any way (columns, tiles, blocks); a lane may read everything
 //   single  lane 0 computes, the others pass
 //
+// Memory: a kernel loads and stores nothing but its operands as their sizes say, this step's table and lists, and its lane's
+// scratch: no vector reaches beyond the last element, whatever lies there. Only packed panels, in the scratch, are padded to
+// whole vectors. (test/conformance/sanitizers.test.ts, test/support/guarded.ts)
+//
 // "nodes" outputs: the tree of numerics/tree.ts over the worker's shards, as a stack machine (step table: shardRows,
 // merges). A leaf is the sum over the rows of one shard in ascending order, starting from +0 (an empty shard is +0);
 // two siblings are added left + right. Record j of what remains on the stack is written at out + j * stride (own

@@ -13,12 +13,12 @@ import { scratchFloats, scratchFloatsFor } from '../../src/kernels/scratch.ts';
 import { buildModel } from '../../src/nn/build.ts';
 import { type LayerInput, modelSchema } from '../../src/nn/description.ts';
 import { optimizerSchema } from '../../src/optim/optimizer.ts';
+import { randomSeed as seed } from '../support/seed.ts';
 import { candidates } from './backends.ts';
 
 const blocksSizeMax = 2 ** 23;
 /** Values of the largest window that is drawn. */
 const windowValuesMax = 1.25 * scratchFloats;
-const seed = Math.floor(Math.random() * 2 ** 31);
 
 interface Drawn {
   readonly kernel: readonly [number, number];

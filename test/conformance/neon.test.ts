@@ -8,11 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { battery } from '../../src/kernels/battery.ts';
-import { caseRunner } from '../../src/kernels/battery-run.ts';
 import { kernelNames } from '../../src/kernels/kernel-list.ts';
 import { nativeBackend } from '../../src/kernels/native/backend.ts';
 import { packageRoot } from '../../src/platform/package-root.ts';
-import { recordingBackend } from './recording.ts';
+import { recordCases } from './recording.ts';
 
 const compiler = 'aarch64-linux-gnu-gcc';
 const emulator = 'qemu-aarch64-static';
@@ -39,20 +38,25 @@ describe(reason ? `NEON (skipped, ${reason})` : 'NEON', () => {
     () => {
       const folder = mkdtempSync(join(tmpdir(), 'lockstep-neon-'));
       try {
-        const { backend, recording } = recordingBackend(nativeBackend());
-        const run = caseRunner(backend, 1);
-        for (const name of kernelNames) for (const test of battery[name]) run(test);
-        expect(recording.length).toBeGreaterThan(3 * kernelNames.length);
-        writeFileSync(join(folder, 'recording'), Buffer.concat(recording.map((words) => bytesOf(words))));
+        const { bytes, records } = recordCases(nativeBackend(), 1, Object.values(battery).flat());
+        expect(records).toBeGreaterThan(3 * kernelNames.length);
+        writeFileSync(join(folder, 'recording'), bytes);
         const sources = [
           join(packageRoot(), 'src/kernels/c/kernels.c'),
           join(packageRoot(), 'test/conformance/c/replay.c'),
         ];
-        execFileSync(compiler, [...flags, ...sources, '-o', join(folder, 'replay')]);
+        execFileSync(compiler, [
+          ...flags,
+          '-I',
+          join(packageRoot(), 'src/kernels/c'),
+          ...sources,
+          '-o',
+          join(folder, 'replay'),
+        ]);
         const replay = spawnSync(emulator, [join(folder, 'replay'), join(folder, 'recording')], {
           encoding: 'utf8',
         });
-        expect(replay.stdout).toBe(`${recording.length / 3} records, 0 wrong\n`);
+        expect(replay.stdout).toBe(`${records} records, 0 wrong\n`);
       } finally {
         rmSync(folder, { recursive: true, force: true });
       }
@@ -71,7 +75,3 @@ describe(reason ? `NEON (skipped, ${reason})` : 'NEON', () => {
     }
   });
 });
-
-function bytesOf(words: Int32Array): Uint8Array {
-  return new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
-}

@@ -1,7 +1,9 @@
-// A backend that keeps what every call found in the arena and what it left there, for machines where Node.js does not
-// run (test/conformance/c/replay.c).
+// A backend that keeps what every call found in the arena and what it left there, to be run again by a plain C program:
+// where Node.js does not run, or under sanitizers (test/conformance/c/replay.c).
 
 import type { Backend } from '../../src/kernels/backend.ts';
+import type { BatteryCase } from '../../src/kernels/battery-case.ts';
+import { caseRunner, type Region } from '../../src/kernels/battery-run.ts';
 import { arenaHeaderFields } from '../../src/kernels/step-table.ts';
 
 /** Words up to the last one that is not 0, and none of the scratch, which is nobody's result. */
@@ -11,9 +13,17 @@ function usedWords(words: Int32Array): Int32Array {
   return words.slice(0, end);
 }
 
-/** `backend`, and the words of a recording of all that it will run. */
-export function recordingBackend(backend: Backend): { backend: Backend; recording: Int32Array[] } {
+export interface Recording {
+  readonly bytes: Buffer;
+  /** Calls of kernels. */
+  readonly records: number;
+}
+
+/** Runs the cases on `backend` with `lanes` lanes and records every call. */
+export function recordCases(backend: Backend, lanes: number, cases: readonly BatteryCase[]): Recording {
   const recording: Int32Array[] = [];
+  let regions: readonly Region[] = [];
+  let records = 0;
   const recorder: Backend = {
     ...backend,
     attach(handle, lane) {
@@ -25,11 +35,20 @@ export function recordingBackend(backend: Backend): { backend: Backend; recordin
           const before = usedWords(ints);
           runner.run(from, to, table);
           const after = usedWords(ints);
-          const head = [ints.length, before.length, after.length, from, to, table];
-          recording.push(Int32Array.from(head), before, after);
+          const sizes = [ints.length, before.length, after.length, from, to, table, lane, regions.length];
+          const bounds = regions.flatMap((region) => [region.from, region.to]);
+          recording.push(Int32Array.from([...sizes, ...bounds]), before, after);
+          records += 1;
         },
       };
     },
   };
-  return { backend: recorder, recording };
+  const run = caseRunner(recorder, lanes, {
+    onPlaced: (placed) => {
+      regions = placed;
+    },
+  });
+  for (const test of cases) run(test);
+  const bytes = recording.map((words) => new Uint8Array(words.buffer, words.byteOffset, words.byteLength));
+  return { bytes: Buffer.concat(bytes), records };
 }

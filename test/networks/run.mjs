@@ -9,6 +9,10 @@ const { values } = parseArgs({
 const pieceMax = 2000;
 const first = Number(values.from);
 const end = first + Number(values.seeds);
+if (!Number.isInteger(first) || !(end > first)) {
+  console.error('--from takes a whole number, --seeds a number above 0');
+  process.exit(2);
+}
 for (let from = first; from < end; from += pieceMax) {
   const count = Math.min(pieceMax, end - from);
   const { status } = spawnSync('npx', ['vitest', 'run', '--project', 'unit', 'test/networks'], {

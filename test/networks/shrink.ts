@@ -3,18 +3,11 @@
 import type { LayerInput } from '../../src/nn/description.ts';
 import type { Network } from './draw-network.ts';
 
-/** The smallest network found for which `fails` is true; `fails` may throw for networks that cannot be built. */
+/** The smallest network found for which `fails` is true. */
 export function shrink(network: Network, fails: (network: Network) => boolean): Network {
-  const stillFails = (candidate: Network): boolean => {
-    try {
-      return fails(candidate);
-    } catch {
-      return false;
-    }
-  };
   let smallest = network;
   for (let found = true; found; ) {
-    const smaller = smallerOnes(smallest).find(stillFails);
+    const smaller = smallerOnes(smallest).find(fails);
     found = smaller !== undefined;
     if (smaller !== undefined) smallest = smaller;
   }

@@ -6,8 +6,12 @@
 
 enum { LONG_BLOCK = 64, ACCUMULATORS = 4 };
 
+/* Vectors summed side by side. A walk over a block should take whole cache lines, two of them where it can, even where
+   accumulators do not all stay in registers (AVX2: 4 vectors); V8 makes too much of that for WebAssembly. */
 #if VW == 16 || defined(__aarch64__)
-#define LONG_VECTORS 2 /* summed side by side: 32 registers hold 2 x 4 accumulators of two sums */
+#define LONG_VECTORS 2
+#elif VW == 8
+#define LONG_VECTORS 4
 #else
 #define LONG_VECTORS 1
 #endif
