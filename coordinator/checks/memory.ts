@@ -1,5 +1,5 @@
 // Does the run fit into the memory of this machine, with all workers that are on it? Looked at before a weight is drawn or a
-// worker started, so that the system does not end it in the middle. Pure.
+// worker started, so that the kernel does not kill it part-way. Pure.
 
 import { differentiate } from '../../src/autodiff/differentiate.ts';
 import { compileModel } from '../../src/compile/compile.ts';

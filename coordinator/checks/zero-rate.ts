@@ -50,7 +50,7 @@ export function zeroRate(facts: RunFacts): Finding | null {
 
 /** Half a unit in the last place: a change this much smaller than one at the highest rate is lost in its rounding. */
 const negligibleShare = 2 ** -24;
-/** A cosine that ends with its run is this low for less than its last sixtieth of a percent. */
+/** A cosine that ends with its run is this low for less than the last 0.016 % of its steps. */
 const tailShareMin = 0.01;
 
 /** For a notable part of the run the rate is not 0, but too small to change weights beside what its highest rate did. */

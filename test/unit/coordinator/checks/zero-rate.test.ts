@@ -35,7 +35,7 @@ describe('a rate of 0', () => {
     ],
   ] as const)('%o is told', async (schedule, text) => {
     expect(zeroRate(await factsWith(schedule))).toEqual({ is: 'warning', message: text });
-    const resumed = `${text} and train anew, into another --out`;
+    const resumed = `${text} and train again into another --out`;
     expect(zeroRate(await factsWith(schedule, true))).toEqual({ is: 'warning', message: resumed });
   });
 
