@@ -35,8 +35,14 @@ export function identityOf(run: {
   return { config: fixedPart(run.config), datasetSha256: sha256, fittedSha256: sha256OfFitted(fitted) };
 }
 
+/** Of its JSON with sorted keys: the same for what was just fitted and for what was read from a checkpoint. */
 const sha256OfFitted = (fitted: Fitted): string =>
-  createHash('sha256').update(JSON.stringify(fitted)).digest('hex');
+  createHash('sha256').update(JSON.stringify(fitted, withSortedKeys)).digest('hex');
+
+function withSortedKeys(_key: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+}
 
 export function numericsOf({ fingerprint, kernelHashes, backend, variant }: Numerics): Numerics {
   return { fingerprint, kernelHashes, backend, variant };

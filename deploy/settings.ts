@@ -25,7 +25,8 @@ export interface TrainSettings {
   readonly stopAfterStep?: number | undefined;
   /**
    * Called with each event. Training does not wait for a promise that it returns, but `train` does before it settles. What it
-   * throws, or what its promise rejects with, stops the run with a checkpoint and is then thrown by `train`.
+   * throws, or what its promise rejects with, stops the run with a checkpoint and is then thrown by `train`. As `train` settles only after every such promise has settled, one that awaits what `train` returned
+   * never does: neither settles.
    */
   readonly onEvent?: ((event: RunEvent) => unknown) | undefined;
   /** Asks the run to stop: it finishes the step in flight and writes a checkpoint. */

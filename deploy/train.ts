@@ -7,7 +7,8 @@ import type { ConfigInput, RunConfig } from '../src/config/schema.ts';
 import { loadDataset } from '../src/data/load.ts';
 import type { RunResult, StopSignal } from '../src/engine/events.ts';
 import { LockstepError } from '../src/errors.ts';
-import { checkModel, planLanes } from './cli/check-run.ts';
+import { machineMemory } from '../src/platform/machine-memory.ts';
+import { checkDataset, checkModel, planLanes } from './cli/check-run.ts';
 import { runDirectory } from './cli/run-directory.ts';
 import { runFunctions } from './cli/run-functions.ts';
 import { checkSettings, type TrainSettings, unreadable } from './settings.ts';
@@ -20,13 +21,13 @@ import { checkSettings, type TrainSettings, unreadable } from './settings.ts';
 export async function train(config: ConfigInput | string, settings: TrainSettings = {}): Promise<RunResult> {
   const { workers = 0, threads, backend, data = '.', out, resume = false, ...rest } = checkSettings(settings);
   const run = await readConfig(config);
-  checkModel(run);
+  checkModel(run, machineMemory());
   const lanes = planLanes({ workers, threads }, run, availableParallelism());
   const directory = runDirectory(run.name, out, resume);
   const stop = stopSignalOf(rest.signal);
   try {
     const dataset = await loadDataset(run.data, { directory: data });
-    checkModel(run, dataset);
+    checkDataset(run, dataset);
     return await runFunctions.trainCluster({
       config: run,
       dataset,

@@ -23,7 +23,7 @@ export type RunCheck = (facts: RunFacts) => Finding | null;
 export const warning = (message: string): Finding => ({ is: 'warning', message });
 
 /** What to add to a remedy that changes the fixed part of the config. */
-export const anew = ({ resumes }: RunFacts): string => (resumes ? ' and train anew, into another --out' : '');
+export const anew = ({ resumes }: RunFacts): string => (resumes ? ' and train again into another --out' : '');
 
 /** '1 step', '2 steps' */
 export const count = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;

@@ -1,5 +1,5 @@
 // Does the run fit into the memory of this machine, with all workers that are on it? Looked at before a weight is drawn or a
-// worker started, so that the system does not end it in the middle. Pure.
+// worker started, so that the kernel does not kill it part-way. Pure.
 
 import { differentiate } from '../../src/autodiff/differentiate.ts';
 import { compileModel } from '../../src/compile/compile.ts';
@@ -14,16 +14,17 @@ import {
   processNeeds,
   workerNeeds,
 } from '../../src/engine/memory-budget.ts';
+import { shardBoundaries } from '../../src/numerics/tree.ts';
 import type { RunPlan } from '../run-plan.ts';
 import type { Finding, RunFacts } from './finding.ts';
 
 export function exceedsMemory({ plan, threads, machine }: RunFacts): Finding | null {
   const workers = threads === null ? [] : workerPrograms(plan, threads);
-  for (const compiled of workers.slice(0, 1)) {
+  for (const compiled of workers) {
     const message = arenaTooLarge(compiled, machine);
     if (message !== null) return { is: 'error', code: 'LOCKSTEP_OUT_OF_MEMORY', message };
   }
-  const verdict = judgeMemory('the run', needsOf(plan, workers), machine);
+  const verdict = judgeMemory('the run', needsOf(plan, workers), machine, workers.length);
   return verdict.is === 'fits' ? null : verdict;
 }
 
@@ -45,8 +46,7 @@ export function workerPrograms(plan: RunPlan, lanes: number): CompiledModel[] {
   const { config, model } = plan;
   const { shards, optimizer, clipNorm, batch, bucketBytes } = config;
   const training = differentiate(model.graph);
-  const count = Math.max(1, plan.workers);
-  const boundaries = Array.from({ length: count + 1 }, (_, rank) => Math.floor((rank * shards) / count));
+  const boundaries = shardBoundaries(Math.max(1, plan.workers), shards);
   const bySize = new Map<string, CompiledModel>();
   return boundaries.slice(1).map((endShard, rank) => {
     const firstShard = boundaries[rank]!;

@@ -5,12 +5,13 @@ import { LockstepError } from '../../src/errors.ts';
 import type { RunCheck, RunFacts } from './finding.ts';
 import { exceedsMemory } from './memory.ts';
 import { normalizesOneValue } from './one-value-norm.ts';
-import { rateTooLarge, rateTooSmall, zeroRate } from './zero-rate.ts';
+import { peakNotReached, rateTooLarge, rateTooSmall, zeroRate } from './zero-rate.ts';
 
 export const runChecks = {
   rateTooLarge,
   zeroRate,
   rateTooSmall,
+  peakNotReached,
   normalizesOneValue,
   exceedsMemory,
 } as const satisfies Readonly<Record<string, RunCheck>>;

@@ -1,6 +1,8 @@
-// Learning rates with which steps change nothing, or everything at once: 0, next to nothing, infinite. Pure.
+// Learning rates with which steps change nothing, or everything at once: 0, next to nothing, infinite; and a warm-up that does
+// not end. Pure.
 
 import {
+  endsWithRun,
   firstStepBelow,
   firstStepBeyondFloat32,
   firstStepWithoutRate,
@@ -50,7 +52,7 @@ export function zeroRate(facts: RunFacts): Finding | null {
 
 /** Half a unit in the last place: a change this much smaller than one at the highest rate is lost in its rounding. */
 const negligibleShare = 2 ** -24;
-/** A cosine that ends with its run is this low for less than its last sixtieth of a percent. */
+/** A cosine that ends with its run is this low for less than the last 0.016 % of its steps. */
 const tailShareMin = 0.01;
 
 /** For a notable part of the run the rate is not 0, but too small to change weights beside what its highest rate did. */
@@ -66,6 +68,18 @@ export function rateTooSmall(facts: RunFacts): Finding | null {
     `the learning rate is ${rate} or less from step ${first} on, below the float32 rounding of a step at its highest ` +
       `rate, ${highest}: the last ${count(idle, 'step')} of ${steps} change next to nothing; ` +
       `set optimizer.learningRate${anew(facts)}`,
+  );
+}
+
+/** The warm-up takes the whole run. With a `total` of its own the schedule may be meant for a run that goes on later. */
+export function peakNotReached(facts: RunFacts): Finding | null {
+  const { learningRate, steps, changes } = scheduleIn(facts);
+  if (changes?.type !== 'cosine' || !endsWithRun(learningRate)) return null;
+  const { warmup, peak } = changes;
+  if (warmup < steps || peak === 0) return null;
+  return warning(
+    `the learning rate's warm-up takes ${count(warmup, 'step')}, but the run has ${steps}: the rate never reaches its ` +
+      `peak, ${peak}; set optimizer.learningRate.warmup to less than ${steps}${anew(facts)}`,
   );
 }
 

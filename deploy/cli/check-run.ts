@@ -5,10 +5,10 @@ import type { RunConfig } from '../../src/config/schema.ts';
 import { type DataConfig, knownInputShape } from '../../src/config/schema-data.ts';
 import { type Dataset, datasetBytes } from '../../src/data/dataset.ts';
 import { checkFit } from '../../src/data/fit.ts';
+import { hasFiles } from '../../src/data/load.ts';
 import { type MachineMemory, requireMemory } from '../../src/engine/memory-budget.ts';
 import { LockstepError } from '../../src/errors.ts';
 import { buildModel } from '../../src/nn/build.ts';
-import { machineMemory } from '../../src/platform/machine-memory.ts';
 import type { Address } from './run-api.ts';
 
 export interface Lanes {
@@ -86,11 +86,11 @@ export function checkStop(stopAfter: number | undefined, steps: number): void {
 }
 
 /** Throws LOCKSTEP_USAGE where a directory of data is named and the config has no files. */
-export function checkData({ kind }: DataConfig, directory: string | undefined): void {
-  if (directory === undefined || kind === 'csv' || kind === 'idx') return;
+export function checkData(data: DataConfig, directory: string | undefined): void {
+  if (directory === undefined || hasFiles(data)) return;
   throw new LockstepError(
     'LOCKSTEP_USAGE',
-    `--data ${directory}: the data of this config (${kind}) is made by the program, not read from files; leave out --data`,
+    `--data ${directory}: the data of this config (${data.kind}) is made by the program, not read from files; leave out --data`,
   );
 }
 
@@ -100,13 +100,17 @@ export function stepsOf(config: RunConfig, trainSamples: number): number {
 }
 
 /**
- * Throws LOCKSTEP_MODEL_INVALID where the model is wrong in itself; with `dataset` also what checkFit throws, and without it
- * LOCKSTEP_OUT_OF_MEMORY where the config alone tells that the data set does not fit.
+ * Before the data is read. Throws LOCKSTEP_MODEL_INVALID where the model is wrong in itself, and LOCKSTEP_OUT_OF_MEMORY where
+ * the config alone tells that the data set does not fit into `machine`.
  */
-export function checkModel(config: RunConfig, dataset?: Dataset): void {
-  const model = buildModel(config.model, { loss: config.loss, metrics: config.metrics });
-  if (dataset !== undefined) checkFit(dataset, { ...model, loss: config.loss });
-  else checkDrawnData(config.data, model.targetSize, machineMemory());
+export function checkModel(config: RunConfig, machine: MachineMemory): void {
+  const { targetSize } = buildModel(config.model, { loss: config.loss, metrics: config.metrics });
+  checkDrawnData(config.data, targetSize, machine);
+}
+
+/** Throws what checkFit throws where the data set and the model do not fit each other. */
+export function checkDataset({ model, loss, metrics }: RunConfig, dataset: Dataset): void {
+  checkFit(dataset, { ...buildModel(model, { loss, metrics }), loss });
 }
 
 /** Data that the program makes itself is there twice at the most: as it is drawn, and scaled. */

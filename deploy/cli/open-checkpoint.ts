@@ -51,8 +51,8 @@ export async function openNamed(
 /** Without names of columns a CSV file would be read by those that it happens to have. */
 function checkColumns({ data }: RunConfig, { fitted }: Checkpoint, path: string): void {
   if ((data.kind === 'csv') === (fitted.columns !== null)) return;
-  const which = fitted.columns === null ? 'no columns' : 'columns';
-  const told = `${path}: its config says that its data is ${data.kind}, but it has ${which}; it was changed after it was written`;
+  const which = fitted.columns === null ? 'no column names' : 'column names';
+  const told = `${path}: its config says that its data is ${data.kind}, but it stores ${which}; it was changed after it was written`;
   throw new LockstepError('LOCKSTEP_CHECKPOINT_INVALID', told);
 }
 

@@ -26,6 +26,7 @@ export interface ArenaPlan {
   readonly programOffset: number;
   readonly activations: CompiledModel['activations'];
   readonly header: Int32Array;
+  readonly scratch: CompiledModel['scratch'];
   readonly tables: CompiledModel['tables'];
 }
 
@@ -79,6 +80,7 @@ export function planArena(
     programOffset,
     activations: { step: stepEnd - end, evaluate: evaluateEnd - end },
     header,
+    scratch: { offset: places.get(scratch)!, size: scratch.size },
     tables: { offset: places.get(tables)!, size: tableSize, count: tableCount },
   };
 }

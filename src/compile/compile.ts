@@ -97,6 +97,7 @@ export function compileProgram(options: CompileOptions): Program {
     programOffset: arena.programOffset,
     program: Int32Array.from(words),
     header: arena.header,
+    scratch: arena.scratch,
     tables: arena.tables,
   };
   return { compiled, step, update, evaluate, places };

@@ -27,7 +27,7 @@ export async function notedDataDirectory(out: string): Promise<string | null> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
     throw new LockstepError(
       'LOCKSTEP_DATA_INVALID',
-      `${path}: does not say where the data of the run is; name its directory with --data DIR`,
+      `${path}: has no valid \`directory\`; name the directory of the data with --data DIR`,
       { cause: error },
     );
   }

@@ -113,6 +113,8 @@ export interface CompiledModel {
   readonly programOffset: number;
   readonly program: Int32Array;
   readonly header: Int32Array;
+  /** Of all lanes together. */
+  readonly scratch: Region;
   /** Room for `tables` step tables; table t at tablesOffset + t * tableSize (int32), its arrays behind it. */
   readonly tables: { readonly offset: number; readonly size: number; readonly count: number };
 }

@@ -2,7 +2,6 @@
 // beside it was measured (test/e2e/memory.test.ts measures it again). Pure.
 
 import { type ErrorCode, LockstepError } from '../errors.ts';
-import { scratchFloats } from '../kernels/scratch.ts';
 import type { CompiledModel } from './contract.ts';
 
 /** What a process may have. */
@@ -53,12 +52,12 @@ export const totalOf = (needs: MemoryNeeds): number =>
 
 /** What of the arena is touched. An evaluation leaves gradients, optimizer slots and most activations alone. */
 export function arenaNeeds(compiled: CompiledModel, purpose: 'training' | 'inference'): MemoryNeeds {
-  const { state, partials, gradient, inputs, targets, output, activations, assignment } = compiled;
+  const { state, partials, gradient, inputs, targets, output, activations, scratch, tables } = compiled;
   const bytes = (floats: number): number => floats * Float32Array.BYTES_PER_ELEMENT;
   const rows = inputs.size + targets.size + output.size;
   const common = {
     parameters: bytes(state.parameters.size + state.statistics.size),
-    'kernel scratch': bytes(scratchFloats * assignment.lanes + compiled.tables.size * compiled.tables.count),
+    'kernel scratch': bytes(scratch.size + tables.size * tables.count),
   };
   if (purpose === 'inference') return { ...common, activations: bytes(rows + activations.evaluate) };
   const own = partials.nodes * partials.stride;
@@ -117,19 +116,32 @@ export type MemoryVerdict =
 
 const remedies: Readonly<Record<MemoryKind, string>> = {
   parameters: 'a smaller model',
-  gradients: 'fewer workers',
+  gradients: 'a smaller model',
   'optimizer slots': 'an optimizer with fewer slots (sgd has none, momentum one, adam two)',
   activations: 'a smaller batch',
   'kernel scratch': 'fewer threads',
-  'data set': 'fewer samples or workers',
+  'data set': 'fewer samples',
   'weight copies': 'a smaller model',
   'checkpoint copies': 'an optimizer with fewer slots (sgd has none, momentum one, adam two)',
+  messages: 'a smaller model',
+  processes: 'fewer threads',
+};
+/** Where several workers share the machine: what each of them has a copy of. */
+const remediesOfSeveral: typeof remedies = {
+  ...remedies,
+  gradients: 'fewer workers',
+  'data set': 'fewer samples or workers',
   messages: 'fewer workers',
   processes: 'fewer workers',
 };
 
-/** `what` needs so much more than it has now: does that fit? */
-export function judgeMemory(what: string, needs: MemoryNeeds, machine: MachineMemory): MemoryVerdict {
+/** `what` needs so much more than it has now: does that fit? `workers`: how many of them `needs` is for. */
+export function judgeMemory(
+  what: string,
+  needs: MemoryNeeds,
+  machine: MachineMemory,
+  workers = 1,
+): MemoryVerdict {
   const needed = totalOf(needs);
   const { availableBytes, totalBytes, isLimited } = machine;
   if (needed <= availableBytes) return { is: 'fits' };
@@ -138,7 +150,8 @@ export function judgeMemory(what: string, needs: MemoryNeeds, machine: MachineMe
     .toSorted((a, b) => needs[b]! - needs[a]!)
     .slice(0, 4);
   const parts = largest.map((kind) => `${kind} ${formatBytes(needs[kind]!)}`).join(', ');
-  const helpful = [...new Set(largest.slice(0, 3).map((kind) => remedies[kind]))].join(', or ');
+  const remedyOf = workers > 1 ? remediesOfSeveral : remedies;
+  const helpful = [...new Set(largest.slice(0, 3).map((kind) => remedyOf[kind]))].join(', or ');
   const of = `${formatBytes(totalBytes)} ${isLimited ? 'that its control group allows' : 'of this machine'}`;
   const told = `${what} needs ${formatBytes(needed)} of memory (${parts}), but ${formatBytes(availableBytes)} of the ${of} are available`;
   const isTooMuch = needed > totalBytes || needed > availableBytes * (1 + margin);

@@ -35,12 +35,12 @@ function windowCounts(a: Numbers): Excess[] {
       'use a smaller kernel',
     ),
     ...excess(
-      'pixels from window to window',
+      'pixels of stride',
       Math.max(a.strideHeight!, a.strideWidth!),
       windowCountMax,
       'use a smaller stride',
     ),
-    ...excess('rows with padding', spanHigh, windowCountMax, 'use less padding'),
+    ...excess('rows of the padded image', spanHigh, windowCountMax, 'use less padding'),
     ...excess('values in a padded row', spanWide * a.channels!, windowCountMax, 'use less padding'),
   ];
 }
@@ -49,7 +49,12 @@ function windowCounts(a: Numbers): Excess[] {
 function windowOfGradient(a: Numbers): Excess[] {
   const stride = a.strideHeight! * a.strideWidth!;
   return [
-    ...excess('pixels of its stride', stride, strideAreaMax, 'use a stride no larger than the image'),
+    ...excess(
+      'pixels of its stride',
+      stride,
+      strideAreaMax,
+      `use a stride whose height times width is at most ${strideAreaMax}`,
+    ),
     ...windowCounts(a),
   ];
 }

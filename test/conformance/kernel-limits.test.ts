@@ -137,12 +137,32 @@ describe('a model beyond a limit', () => {
     ],
     [
       'LOCKSTEP_MODEL_INVALID',
-      'layer "far" has 10000000000 pixels of its stride, but its kernel (convInputGradient) takes at most 65536; use a stride no larger than the image',
+      'layer "far" has 10000000000 pixels of its stride, but its kernel (convInputGradient) takes at most 65536; use a stride whose height times width is at most 65536',
       [4, 4, 2],
       [
         { type: 'conv2d', filters: 2, kernel: 1 },
         { type: 'conv2d', name: 'far', filters: 2, kernel: 1, stride: 100000 },
       ],
+    ],
+    [
+      'LOCKSTEP_MODEL_INVALID',
+      'layer "high" has 2000000000 rows of the padded image, but its kernel (maxPoolForward) takes at most 1073741824; use less padding',
+      [2, 2, 2],
+      [
+        {
+          type: 'maxPool',
+          name: 'high',
+          kernel: [1e9, 1],
+          padding: [999999999, 999999999, 0, 0],
+          stride: [1e9, 1],
+        },
+      ],
+    ],
+    [
+      'LOCKSTEP_MODEL_INVALID',
+      'layer "leap" has 2000000000 pixels of stride, but its kernel (maxPoolForward) takes at most 1073741824; use a smaller stride',
+      [2, 2, 2],
+      [{ type: 'maxPool', name: 'leap', kernel: 1, stride: [2e9, 1] }],
     ],
     ['LOCKSTEP_OUT_OF_MEMORY', 'one arena can address', [20000, 30000, 4], [{ type: 'relu' }]],
   ] as const)('is refused: %s %s', (code, message, shape, layers) => {

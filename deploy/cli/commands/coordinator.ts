@@ -2,7 +2,16 @@
 
 import { Command, Option } from 'commander';
 import { LockstepError } from '../../../src/errors.ts';
-import { checkExposure, checkMinWorkers, checkModel, checkStop, planLanes, stepsOf } from '../check-run.ts';
+import { machineMemory } from '../../../src/platform/machine-memory.ts';
+import {
+  checkDataset,
+  checkExposure,
+  checkMinWorkers,
+  checkModel,
+  checkStop,
+  planLanes,
+  stepsOf,
+} from '../check-run.ts';
 import type { Context } from '../context.ts';
 import { loadRunConfig, loadRunData, readToken } from '../load-run.ts';
 import {
@@ -85,13 +94,13 @@ async function coordinate(
   const token = readToken(options.tokenFile);
   const config = await loadRunConfig(configPath, options);
   planLanes({ workers: options.workers, threads: 1 }, config, context.cores);
-  checkModel(config);
+  checkModel(config, machineMemory());
   const resume = options.resume === true;
   const directory = runDirectory(config.name, options.out, resume);
   const out = directory.path;
   try {
     const dataset = await loadRunData(config, configPath, options.data);
-    checkModel(config, dataset);
+    checkDataset(config, dataset);
     checkStop(options.stopAfter, stepsOf(config, dataset.train.samples));
     await runSession(context, { out, json: options.json === true, resume }, (signal, onEvent) =>
       context.api.serveCoordinator({

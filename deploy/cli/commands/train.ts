@@ -3,7 +3,8 @@
 import { Command } from 'commander';
 import type { RunResult } from '../../../src/engine/events.ts';
 import type { BackendName } from '../../../src/kernels/backend.ts';
-import { checkMinWorkers, checkModel, checkStop, planLanes, stepsOf } from '../check-run.ts';
+import { machineMemory } from '../../../src/platform/machine-memory.ts';
+import { checkDataset, checkMinWorkers, checkModel, checkStop, planLanes, stepsOf } from '../check-run.ts';
 import type { Context } from '../context.ts';
 import { loadRunConfig, loadRunData } from '../load-run.ts';
 import {
@@ -69,13 +70,13 @@ export async function train(
   checkMinWorkers(options.workers, workersMin);
   const config = await loadRunConfig(configPath, options);
   const lanes = planLanes({ workers: options.workers, threads: options.threads }, config, context.cores);
-  checkModel(config);
+  checkModel(config, machineMemory());
   const resume = options.resume === true;
   const directory = runDirectory(config.name, options.out, resume);
   const out = directory.path;
   try {
     const dataset = await loadRunData(config, configPath, options.data);
-    checkModel(config, dataset);
+    checkDataset(config, dataset);
     checkStop(options.stopAfter, stepsOf(config, dataset.train.samples));
     const session = { out, json: options.json === true, resume };
     const result = await runSession(context, session, (signal, onEvent) =>

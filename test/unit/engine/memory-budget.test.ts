@@ -9,10 +9,20 @@ import {
   inferenceNeeds,
   judgeMemory,
   type MachineMemory,
+  memoryKinds,
   totalOf,
 } from '../../../src/engine/memory-budget.ts';
 import { cnn, mlp } from './jobs.ts';
-import { evenBoundaries, prepare } from './world.ts';
+import { evenBoundaries, type Job, prepare } from './world.ts';
+
+/** The window of one pixel is more than a lane's usual scratch. */
+const wideConv: Job = {
+  ...mlp,
+  model: {
+    input: [3, 3, 4000],
+    layers: [{ type: 'conv2d', filters: 2, kernel: 31 }, { type: 'flatten' }, { type: 'dense', units: 3 }],
+  },
+};
 
 const machine: MachineMemory = {
   totalBytes: 8e9,
@@ -25,13 +35,14 @@ describe('what a plan needs', () => {
   it.each([
     ['cnn', cnn],
     ['mlp', mlp],
+    ['wide convolution', wideConv],
   ] as const)('is the whole arena in training and less of it in inference: %s', (_, job) => {
     for (const workers of [1, 2, 3]) {
       const boundaries = evenBoundaries(workers, job.shards);
       const compiled = compileModel({
         ...job,
         ...prepare(job),
-        assignment: { shards: job.shards, firstShard: 0, endShard: boundaries[1]!, boundaries, lanes: 2 },
+        assignment: { shards: job.shards, firstShard: 0, endShard: boundaries[1]!, boundaries, lanes: 8 },
       });
       const needed = totalOf(arenaNeeds(compiled, 'training'));
       // Beside the tensors there are the program, the header, and what exchanges touch.
@@ -72,7 +83,7 @@ describe('a plan that', () => {
       processes: 42e6,
     };
     const limited = { ...machine, isLimited: true };
-    expect(judgeMemory('the run', needs, limited)).toEqual({
+    expect(judgeMemory('the run', needs, limited, 2)).toEqual({
       is: 'error',
       code: 'LOCKSTEP_OUT_OF_MEMORY',
       message:
@@ -80,6 +91,11 @@ describe('a plan that', () => {
         'but 6.0 GB of the 8.0 GB that its control group allows are available: use fewer workers, or ' +
         'an optimizer with fewer slots (sgd has none, momentum one, adam two), or a smaller model',
     });
+  });
+
+  it.each(memoryKinds)('is of one worker is not told to use fewer: %s', (kind) => {
+    const verdict = judgeMemory('the model', { [kind]: 9e9 }, machine);
+    expect(verdict).toMatchObject({ is: 'error', message: expect.not.stringContaining('workers') });
   });
 
   it('is refused beyond the total or a tenth above what is available, and only then', () => {

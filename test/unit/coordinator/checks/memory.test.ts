@@ -43,6 +43,36 @@ describe('a run', () => {
     expect(await find(needed * 0.5)).toMatchObject({ is: 'error', code: 'LOCKSTEP_OUT_OF_MEMORY' });
   });
 
+  it('of which only the largest worker has too long an arena is an error', async () => {
+    const given = {
+      layers: [{ type: 'dense', units: 1000 }] as const,
+      workers: 3,
+      config: { shards: 8, batch: 24 },
+    };
+    const { plan } = await factsOf(given);
+    const sizes = workerPrograms(plan, 1).map(({ arenaSize }) => arenaSize * 4);
+    expect(sizes[0]).toBeLessThan(Math.max(...sizes));
+    const find = async (bufferBytesMax: number) =>
+      exceedsMemory(await factsOf({ ...given, machine: { bufferBytesMax } }));
+    expect(await find(Math.max(...sizes))).toBeNull();
+    expect(await find(sizes[0]!)).toMatchObject({ is: 'error', code: 'LOCKSTEP_OUT_OF_MEMORY' });
+  });
+
+  it.each([
+    [0, false],
+    [1, false],
+    [2, true],
+  ])(
+    'of %i workers that does not fit is told of fewer workers only where that helps',
+    async (workers, helps) => {
+      const found = exceedsMemory(
+        await factsOf({ ...wide, workers, config: adam, machine: { availableBytes: 1e6 } }),
+      );
+      expect(found?.message).toMatch(/: use /);
+      expect(found?.message.includes('workers')).toBe(helps);
+    },
+  );
+
   it('whose arena is longer than an array can be is an error', async () => {
     const found = exceedsMemory(await factsOf({ ...wide, machine: { bufferBytesMax: 1e6 } }));
     expect(found).toMatchObject({ is: 'error', message: expect.stringContaining('arrays of at most 1 MB') });

@@ -1,7 +1,13 @@
-// The warning of steps that change nothing: for each kind of schedule, and none where there is a rate up to the end.
+// The warnings of steps that change nothing, for each kind of schedule, and of a peak that is not reached; none where there is a
+// rate up to the end.
 
 import { describe, expect, it } from 'vitest';
-import { rateTooLarge, rateTooSmall, zeroRate } from '../../../../coordinator/checks/zero-rate.ts';
+import {
+  peakNotReached,
+  rateTooLarge,
+  rateTooSmall,
+  zeroRate,
+} from '../../../../coordinator/checks/zero-rate.ts';
 import { learningRateAt, learningRateSchema } from '../../../../src/optim/schedule.ts';
 import { factsOf } from './facts.ts';
 
@@ -35,7 +41,7 @@ describe('a rate of 0', () => {
     ],
   ] as const)('%o is told', async (schedule, text) => {
     expect(zeroRate(await factsWith(schedule))).toEqual({ is: 'warning', message: text });
-    const resumed = `${text} and train anew, into another --out`;
+    const resumed = `${text} and train again into another --out`;
     expect(zeroRate(await factsWith(schedule, true))).toEqual({ is: 'warning', message: resumed });
   });
 
@@ -44,12 +50,14 @@ describe('a rate of 0', () => {
     { ...cosine, total: 940 },
     { ...cosine, final: 1e-5 },
     { type: 'cosine', peak: 0.004 },
-    { type: 'cosine', peak: 0.004, warmup: 2000 },
+    { type: 'cosine', peak: 0.004, warmup: 939 },
+    { type: 'cosine', peak: 0.004, warmup: 2000, total: 3000 },
     { type: 'exponential', initial: 0.1, decay: 0.9, every: 188 },
     { type: 'step', initial: 0.1, factor: 2, every: 100 },
   ])('%o needs no word', async (schedule) => {
     const facts = await factsWith(schedule);
-    expect([zeroRate(facts), rateTooSmall(facts), rateTooLarge(facts)]).toEqual([null, null, null]);
+    const checks = [zeroRate, rateTooSmall, peakNotReached, rateTooLarge];
+    expect(checks.map((check) => check(facts))).toEqual([null, null, null, null]);
   });
 
   it('counts from the first step whose rate the update takes for 0', () => {
@@ -75,6 +83,26 @@ describe('a rate next to 0', () => {
       const facts = await factsWith({ type: 'cosine', peak: 1, warmup }, false, 100_000);
       expect(rateTooSmall(facts)).toBeNull();
     }
+  });
+});
+
+describe('a peak', () => {
+  const told = (warmup: number): string =>
+    `the learning rate's warm-up takes ${warmup} steps, but the run has 940: the rate never reaches its peak, 0.004; ` +
+    'set optimizer.learningRate.warmup to less than 940';
+
+  it.each([940, 2000])('that a warm-up of %i steps does not reach is told', async (warmup) => {
+    const schedule = { type: 'cosine', peak: 0.004, warmup };
+    const message = told(warmup);
+    expect(peakNotReached(await factsWith(schedule))).toEqual({ is: 'warning', message });
+    const resumed = `${message} and train again into another --out`;
+    expect(peakNotReached(await factsWith(schedule, true))).toEqual({ is: 'warning', message: resumed });
+  });
+
+  it('of 0 is told once, as a rate of 0', async () => {
+    const facts = await factsWith({ type: 'cosine', peak: 0, warmup: 2000 });
+    expect(zeroRate(facts)).toMatchObject({ is: 'warning' });
+    expect(peakNotReached(facts)).toBeNull();
   });
 });
 
