@@ -1,6 +1,7 @@
 // Whose fault a generation's trouble is, and what follows from it: who cannot be reached, who sent what it must not, and
 // whether a number that is not finite is one worker's or the model's. Verdicts say why. Pure.
 
+import { Claims } from './claims.ts';
 import { Credit } from './credit.ts';
 import type { CoordinatorEffect, Timer } from './effects.ts';
 import { Exclusions } from './exclusions.ts';
@@ -25,10 +26,9 @@ export class Blame {
   readonly suspicions = new Suspicions();
   readonly exclusions: Exclusions;
   readonly credit = new Credit();
+  readonly claims = new Claims();
   /** How many memberships each kept from forming. */
   readonly #heldUp = new Map<string, number>();
-  /** Step of the newest claim that the model has gone bad, and who made it. */
-  #claim: { readonly step: number; readonly workerId: string } | null = null;
   /** The newest step that something was wrong with. */
   #doubted: number | null = null;
   /** Who could not say whose fault it was, and in which step. */
@@ -51,16 +51,6 @@ export class Blame {
   /** A new generation: whoever is in it can be trusted again. */
   formed(): void {
     this.suspicions.clear();
-  }
-
-  /**
-   * A worker says that the model has gone bad in this step. True when another said so of the same step: one alone may be
-   * wrong, and the step is then computed without it.
-   */
-  confirms(step: number, workerId: string): boolean {
-    const before = this.#claim;
-    this.#claim = { step, workerId };
-    return before !== null && before.step === step && before.workerId !== workerId;
   }
 
   /** This member of `generation` cannot say whose fault it is that this step's result is not finite. */

@@ -26,7 +26,9 @@ export type CoordinatorEvent =
   | { readonly is: 'snapshotWhole'; readonly step: number }
   | { readonly is: 'checkpointed'; readonly step: number }
   /** Something outside of the machine went wrong: a checkpoint could not be written, a process did not start. */
-  | { readonly is: 'failed'; readonly code: ErrorCode; readonly message: string };
+  | { readonly is: 'failed'; readonly code: ErrorCode; readonly message: string }
+  /** The process of a worker of ours ended by itself, and not well. `message` counts where no worker said what was wrong. */
+  | { readonly is: 'processEnded'; readonly message: string };
 
 /** Set by an effect, and given back as an event. */
 export type Timer =

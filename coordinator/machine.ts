@@ -16,9 +16,11 @@ import { Roster } from './roster.ts';
 import { Takeover, takenOverText } from './takeover.ts';
 import { pausedText, sendFailure, sendRefusal } from './tell.ts';
 import {
+  failureOf,
   suspected,
   type Verdict,
   verdictOnAccusation,
+  verdictOnClaims,
   verdictOnFailure,
   verdictOnLate,
   verdictOnSuspicions,
@@ -37,6 +39,8 @@ export class CoordinatorMachine {
   readonly #blame: Blame;
   readonly #arrivals: Arrivals;
   readonly #takeover: Takeover;
+  /** What a worker that was left out for it failed with. */
+  #failure: { readonly code: ErrorCode; readonly message: string } | null = null;
 
   constructor(facts: RunFacts) {
     this.#facts = facts;
@@ -83,12 +87,17 @@ export class CoordinatorMachine {
         return this.#timer(event.timer);
       case 'snapshotWhole':
         this.#progress.snapshotWhole(event.step);
-        return [];
+        return this.#refuted(event.step);
       case 'checkpointed':
         this.#progress.checkpointed(event.step);
         return this.#phase === 'running' ? this.#finishIfAll() : this.#alignIfAll();
       case 'failed':
         return this.#becomeFailed(event.code, event.message);
+      case 'processEnded':
+        return this.#becomeFailed(
+          this.#failure?.code ?? 'LOCKSTEP_WORKER_FAILED',
+          this.#failure?.message ?? event.message,
+        );
       default:
         return event satisfies never;
     }
@@ -202,6 +211,8 @@ export class CoordinatorMachine {
 
   /** The one mechanism: whoever is here forms the next generation. */
   #reform(reason: string): CoordinatorEffect[] {
+    const over = this.#enforce(verdictOnClaims(this.#blame, false));
+    if (over.length > 0) return over;
     const members = this.#roster.members(this.#facts.shards);
     this.#blame.formed();
     this.#arrivals.formed();
@@ -281,6 +292,12 @@ export class CoordinatorMachine {
   }
 
   #finishIfAll(): CoordinatorEffect[] {
+    // The others came to the end of their steps without the one that claims that a step has gone bad.
+    const claimant = this.#members.find(({ failed }) => failed);
+    if (claimant !== undefined) {
+      const isEnd = this.#members.every(({ finished, failed }) => finished !== null || failed);
+      return isEnd ? this.#reform(claimedAlone(claimant)) : [];
+    }
     const endStep = this.#stopRequested ? 0 : this.#facts.endStep;
     const ending = endingOf(this.#members, endStep, this.#progress);
     switch (ending.is) {
@@ -348,8 +365,12 @@ export class CoordinatorMachine {
     if ('workerId' in timer) return this.#blame.due(timer);
     if (timer.generation !== this.#generation) return [];
     switch (timer.kind) {
-      case 'suspicion':
+      case 'suspicion': {
+        // It waits for the verdict on its claim, and so the others wait for it.
+        const claimant = this.#members.find(({ failed }) => failed);
+        if (claimant !== undefined) return this.#reform(claimedAlone(claimant));
         return this.#enforce(verdictOnSuspicions(this.#members, this.#blame));
+      }
       case 'forming':
         return this.#phase === 'aligning' ? this.#late(timer) : [];
       case 'joining':
@@ -409,10 +430,31 @@ export class CoordinatorMachine {
   }
 
   #workerFailed(worker: Worker, message: Extract<FromWorker, { type: 'failure' }>): CoordinatorEffect[] {
-    const isMember = this.#present.has(worker);
-    worker.leaving = true;
-    const isLast = isMember && this.#roster.nobodyStays();
-    return this.#enforce(verdictOnFailure(worker, message, { isMember, isLast }, this.#blame));
+    worker.failed = true;
+    const { code, message: text, step, phase } = message;
+    const isOfNewest = worker.memberOf === this.#generation && this.#generation > 0;
+    if (code === 'LOCKSTEP_NOT_FINITE' && isOfNewest) {
+      const rank = this.#members.indexOf(worker);
+      this.#blame.claims.add({ workerId: worker.hello!.workerId, rank, step, phase, message: text });
+      return this.#claimed(worker);
+    }
+    const isLast = this.#present.has(worker) && this.#roster.nobodyStays();
+    // Its process is started anew: another failure than that one ends the run.
+    if (code !== 'LOCKSTEP_LANES_STUCK') this.#failure = failureOf(worker, message);
+    return this.#enforce(verdictOnFailure(worker, message, isLast));
+  }
+
+  /** While the run runs the other members come to the same claim, or go on without this one. It stays connected meanwhile. */
+  #claimed(worker: Worker): CoordinatorEffect[] {
+    if (this.#phase === 'running' && this.#members.some(({ failed }) => !failed)) return [];
+    const over = this.#enforce(verdictOnClaims(this.#blame, this.#roster.nobodyStays()));
+    return over.length > 0 ? over : this.#reform(claimedAlone(worker));
+  }
+
+  /** The state after `step` is finite: whoever claimed otherwise computes wrongly. */
+  #refuted(step: number): CoordinatorEffect[] {
+    const workers = this.#blame.claims.refutedBy(step).flatMap((id) => this.#roster.called(id) ?? []);
+    return workers.length === 0 ? [] : this.#leftOut(workers, 'it alone says that the model has gone bad');
   }
 
   #refuse(worker: Worker, code: ErrorCode, message: string): CoordinatorEffect[] {
@@ -431,3 +473,6 @@ export class CoordinatorMachine {
     return [...failed, { do: 'fail', code, message }];
   }
 }
+
+const claimedAlone = ({ hello }: Worker): string =>
+  `worker ${hello!.workerId} says that the model has gone bad; the step is computed without it`;

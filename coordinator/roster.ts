@@ -34,7 +34,7 @@ export class Roster {
 
   /** Who can be a member: one that wants to leave is here until another has its state. */
   present(): Worker[] {
-    return [...this.#workers.values()].filter(({ hasData }) => hasData);
+    return [...this.#workers.values()].filter(({ hasData, failed }) => hasData && !failed);
   }
 
   /** One for each shard at most; who was in the newest generation comes first, for it may hold the newest state. */
@@ -45,6 +45,6 @@ export class Roster {
   }
 
   nobodyStays(): boolean {
-    return [...this.#workers.values()].every(({ hasData, leaving }) => !hasData || leaving);
+    return [...this.#workers.values()].every(({ hasData, leaving, failed }) => !hasData || leaving || failed);
   }
 }

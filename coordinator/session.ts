@@ -145,6 +145,11 @@ export class CoordinatorSession {
     this.#handle({ is: 'failed', code, message });
   }
 
+  /** A worker process of this machine ended by itself: a failure that a worker told is the cause, where there is one. */
+  processEnded(message: string): void {
+    this.#handle({ is: 'processEnded', message });
+  }
+
   #handle(event: CoordinatorEvent): void {
     try {
       for (const effect of this.#machine.handle(event)) this.#carryOut(effect);

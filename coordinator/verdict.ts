@@ -154,23 +154,34 @@ function verdictOnDoubt(
   return leftOutForAWhile([by], `it alone says that step ${step} is not finite`, blame);
 }
 
-/** What a worker cannot do ends the run where it is the model's or the last worker's trouble; else it is left out.
-    That it is the model's, two must say: one alone may compute wrongly. */
+/** What a worker cannot do ends the run where no other is left; else that worker is left out. */
 export function verdictOnFailure(
   worker: Worker,
   failure: Extract<FromWorker, { type: 'failure' }>,
-  { isMember, isLast }: { readonly isMember: boolean; readonly isLast: boolean },
-  blame: Blame,
+  isLast: boolean,
 ): Verdict {
-  const code = knownCode(failure.code);
-  const { step, phase, message } = failure;
-  const { workerId } = worker.hello!;
-  const at = { step, phase };
-  const isModel = code === 'LOCKSTEP_NOT_FINITE';
-  if (isModel && isMember && (blame.confirms(step, workerId) || isLast)) {
-    return { is: 'over', code, message, at };
-  }
-  const what = `${step > 0 ? `in step ${step}, ` : ''}${phase}: ${message}`;
-  if (isLast) return { is: 'over', code, message: `worker ${workerId} failed ${what}`, at };
-  return { is: 'leftOut', workers: [worker], why: what, effects: [] };
+  const { step, phase } = failure;
+  if (isLast) return { is: 'over', ...failureOf(worker, failure), at: { step, phase } };
+  return { is: 'leftOut', workers: [worker], why: whatFailed(failure), effects: [] };
+}
+
+/** A worker's failure as the error of the run. */
+export function failureOf(
+  { hello }: Worker,
+  failure: Extract<FromWorker, { type: 'failure' }>,
+): { readonly code: ErrorCode; readonly message: string } {
+  const message = `worker ${hello!.workerId} failed ${whatFailed(failure)}`;
+  return { code: knownCode(failure.code), message };
+}
+
+function whatFailed({ step, phase, message }: Extract<FromWorker, { type: 'failure' }>): string {
+  return `${step > 0 ? `in step ${step}, ` : ''}${phase}: ${message}`;
+}
+
+/** Members say that the model has gone bad. It ends the run when two say so, or the last one: one alone may compute wrongly. */
+export function verdictOnClaims({ claims }: Blame, isLast: boolean): Verdict {
+  const { first } = claims;
+  if (first === null || !(claims.isConfirmed || isLast)) return none;
+  const { message, step, phase } = first;
+  return { is: 'over', code: 'LOCKSTEP_NOT_FINITE', message, at: { step, phase } };
 }

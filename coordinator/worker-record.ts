@@ -44,6 +44,8 @@ export interface Worker {
   hasData: boolean;
   /** It wants to leave. */
   leaving: boolean;
+  /** It said that it cannot go on: no further membership has it, and it waits to be told how the run ends. */
+  failed: boolean;
   /** What it has, in this generation; undefined until it has said so. */
   standing: number | null | undefined;
   ready: boolean;
@@ -59,6 +61,7 @@ export function newWorker(connection: ConnectionId, address: string): Worker {
     dataRequested: false,
     hasData: false,
     leaving: false,
+    failed: false,
     standing: undefined,
     ready: false,
     finished: null,

@@ -20,6 +20,7 @@ import { LanePool } from './lanes/lane-pool.ts';
 import type { LaneThreads } from './lanes/lane-threads.ts';
 import { Mesh, type PeerMessage } from './mesh.ts';
 import type { PeerNetwork } from './peer-listener.ts';
+import { checkFinite } from './snapshots.ts';
 import { type Accusation, accusationOf } from './step/accusation.ts';
 import { diagnose } from './step/diagnose.ts';
 import type { ShardLease } from './step/lease.ts';
@@ -279,9 +280,8 @@ export class Member {
       batch,
       isReporter: rank === 0,
       send,
-      snapshot: (step, last) => {
-        if (rank === 0) snapshot(step, last, lanes);
-      },
+      checkState: (step) => checkFinite(step, lanes.memory, run.layout),
+      snapshot: (step, last) => snapshot(step, last, lanes),
       diagnose: async (step, sums) => {
         const { memory } = lanes;
         const what = { run, memory, dataset, schedule, backend: backend.backend, step, sums };

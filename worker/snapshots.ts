@@ -1,5 +1,5 @@
-// Snapshots of the state on their way to the coordinator (I/O): copied at once, looked at and sent piece by piece while the
-// steps go on. What they are of, and when one is due, others decide.
+// Snapshots of the state on their way to the coordinator (I/O): checked and copied at once, sent piece by piece while the steps
+// go on. What they are of, and when one is due, others decide.
 
 import type { MessageFrom } from '../proto/messages.ts';
 import { sendPieces } from '../proto/transport/bulk.ts';
@@ -34,7 +34,7 @@ export class Snapshots {
   /**
    * Copies the state now. A snapshot that comes while the one before is still on its way is left out (the last one waits for
    * its turn, the first of a generation for as long as a piece of one before takes): there are never more than two copies of
-   * the state. Rejects with LOCKSTEP_NOT_FINITE.
+   * the state. What is sent was checked (checkFinite).
    */
   take(of: SnapshotOf, memory: EngineMemory, layout: StateLayout, link: Link<'worker'>): Promise<void> {
     if (this.#inFlight?.generation === of.generation && !of.isLast) return Promise.resolve();
@@ -79,15 +79,19 @@ async function send(
       bytes,
       (offset, piece) => {
         if (!isWanted()) return false;
-        // A piece at a time: one turn for all would be a long one.
-        const first = offset / Float32Array.BYTES_PER_ELEMENT;
-        const bad = notFiniteIn(floats, first, first + piece.length / Float32Array.BYTES_PER_ELEMENT);
-        if (bad !== null) throw notFinite(step, section, bad);
         return link.send(message(offset, piece));
       },
       () => link.drained(),
     );
     if (!isWhole) return;
+  }
+}
+
+/** Throws LOCKSTEP_NOT_FINITE where a number of the state after `step` is not finite. */
+export function checkFinite(step: number, memory: EngineMemory, layout: StateLayout): void {
+  for (const [i, { floats }] of stateVectors(memory, layout).entries()) {
+    const bad = notFiniteIn(floats);
+    if (bad !== null) throw notFinite(step, layout.sections[i]!, bad);
   }
 }
 
@@ -104,11 +108,12 @@ function notFinite(
   );
 }
 
-/** The first index from `start` to before `end` whose element is not finite, or null. */
-function notFiniteIn(floats: Float32Array, start: number, end: number): number | null {
+/** The first index whose element is not finite, or null. */
+function notFiniteIn(floats: Float32Array): number | null {
   // Plain loops, as there may be millions; x - x is 0 for finite x alone. Four sums do not wait for each other.
   let [a, b, c, d] = [0, 0, 0, 0];
-  let i = start;
+  const end = floats.length;
+  let i = 0;
   for (; i + 3 < end; i += 4) {
     a += floats[i]! - floats[i]!;
     b += floats[i + 1]! - floats[i + 1]!;
@@ -117,6 +122,5 @@ function notFiniteIn(floats: Float32Array, start: number, end: number): number |
   }
   for (; i < end; i += 1) a += floats[i]! - floats[i]!;
   if (a + b + c + d === 0) return null;
-  for (i = start; Number.isFinite(floats[i]); ) i += 1;
-  return i;
+  return floats.findIndex((each) => !Number.isFinite(each));
 }

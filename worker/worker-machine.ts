@@ -78,7 +78,7 @@ export type WorkerEffect =
 /** A worker that was turned away for a while asks again after this long, in milliseconds. */
 export const refusedMs = 1_000;
 
-type Phase = 'opening' | 'loading' | 'waiting' | 'aligning' | 'running' | 'finished' | 'over';
+type Phase = 'opening' | 'loading' | 'waiting' | 'aligning' | 'running' | 'finished' | 'failing' | 'over';
 
 /** The run may end, or this worker be turned away, whatever it is doing. */
 const alwaysExpected: readonly FromCoordinator['type'][] = ['refused', 'failure', 'done'];
@@ -91,6 +91,7 @@ const expected: { readonly [P in Phase]: readonly FromCoordinator['type'][] } = 
   aligning: ['membership', 'align', 'statePiece', 'start', 'released'],
   running: ['membership', 'stop', 'released'],
   finished: ['membership', 'stop', 'released'],
+  failing: [],
   over: [],
 };
 
@@ -128,6 +129,8 @@ export class WorkerMachine {
   #redialAfterMs = 0;
   /** Members of this generation that are gone or cannot be reached, by rank: a coordinator that comes back is told. */
   readonly #lostPeers = new Map<number, LostPeer>();
+  /** While failing: what the coordinator was told. */
+  #failure: { readonly code: ErrorCode; readonly message: string } | null = null;
 
   get phase(): Phase {
     return this.#phase;
@@ -143,6 +146,7 @@ export class WorkerMachine {
 
   handle(event: WorkerEvent): WorkerEffect[] {
     if (this.#phase === 'over') return [];
+    if (this.#phase === 'failing') return this.#whileFailing(event);
     switch (event.is) {
       case 'opened':
         this.#linked = true;
@@ -357,7 +361,28 @@ export class WorkerMachine {
       step,
       phase,
     } as const;
-    return [...this.#send(failure), ...this.#becomeFailed(code, message)];
+    if (!this.#linked) return this.#becomeFailed(code, message);
+    this.#phase = 'failing';
+    this.#failure = { code, message };
+    return this.#send(failure);
+  }
+
+  /**
+   * The coordinator decides what the failure means: for this worker alone, or for the run. A process that ended before would be
+   * taken for one that crashed, and a peer whose connections break for one that is lost.
+   */
+  #whileFailing(event: WorkerEvent): WorkerEffect[] {
+    const { code, message } = this.#failure!;
+    switch (event.is) {
+      case 'message':
+        if (event.message.type === 'failure') return this.#told(event.message);
+        return event.message.type === 'done' ? this.#becomeFailed(code, message) : [];
+      case 'closed':
+      case 'stop':
+        return this.#becomeFailed(code, message);
+      default:
+        return [];
+    }
   }
 
   /** Members stay until they are released: the others may have to heal from this one, now or when the coordinator is back. */

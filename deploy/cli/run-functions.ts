@@ -90,7 +90,7 @@ async function trainWithProcesses(options: TrainOptions, session: CoordinatorSes
       onExit: (exit) => {
         if (exit.code === 0 || isOver) return;
         if (exit.signal === null || !restarts.allow(exit.worker)) {
-          session.fail('LOCKSTEP_WORKER_FAILED', describeExit(exit));
+          session.processEnded(describeExit(exit));
           return;
         }
         notice(onEvent, `${describeExit(exit)}; another takes its place`);

@@ -30,6 +30,8 @@ export interface StepShellOptions {
   /** Says to the coordinator what every step came to. */
   readonly isReporter: boolean;
   readonly send: (message: MessageFrom<'worker'>) => void;
+  /** Throws LOCKSTEP_NOT_FINITE where the state after `step` is not finite. */
+  readonly checkState: (step: number) => void;
   /** Copies the state and sends it on; training goes on meanwhile. */
   readonly snapshot: (step: number, last: boolean) => void;
   /** What went bad in this step, whose weights are those before it: the model, or somebody's part. */
@@ -113,18 +115,19 @@ export class StepShell {
   #handle(event: StepEvent): void {
     if (this.#over) return;
     try {
-      const effects = this.#machine.handle(event);
-      if (!this.#quiescing) for (const effect of effects) this.#carryOut(effect);
+      for (const effect of this.#machine.handle(event)) {
+        if (!this.#quiescing && !this.#over) this.#carryOut(effect);
+      }
     } catch (error) {
       this.#fail(error);
     }
   }
 
-  #fail(error: unknown): void {
+  #fail(error: unknown, step = this.#machine.step): void {
     if (this.#over) return;
     this.#over = true;
     this.#overdue?.end();
-    this.#options.onFailed(asLockstepError(error), this.#machine.doing, this.#machine.step);
+    this.#options.onFailed(asLockstepError(error), this.#machine.doing, step);
   }
 
   /** What `work` resolves with is the next event. */
@@ -148,7 +151,7 @@ export class StepShell {
   }
 
   #carryOut(effect: StepEffect): void {
-    const { snapshot, onFinished } = this.#options;
+    const { onFinished } = this.#options;
     switch (effect.do) {
       case 'runSegment':
         this.#awaitLanes(this.#runSegment(effect.step, effect.segment));
@@ -175,7 +178,7 @@ export class StepShell {
         this.#awaitLanes(this.#evaluate(effect.step));
         return;
       case 'snapshot':
-        snapshot(effect.step, effect.last);
+        this.#snapshot(effect.step, effect.last);
         return;
       case 'diagnose':
         void this.#diagnose(effect.step).catch((error: unknown) => this.#fail(error));
@@ -188,6 +191,18 @@ export class StepShell {
       default:
         effect satisfies never;
     }
+  }
+
+  /** Every worker looks at its state, so that all say the same of it; one sends it. */
+  #snapshot(step: number, last: boolean): void {
+    const { checkState, isReporter, snapshot } = this.#options;
+    try {
+      checkState(step);
+    } catch (error) {
+      this.#fail(error, step);
+      return;
+    }
+    if (isReporter) snapshot(step, last);
   }
 
   /** Where it is somebody's part, the next membership computes the step again. */

@@ -8,15 +8,33 @@ beforeEach(() => {
   blame = new Blame(new Map());
 });
 
+const claims = (step: number, workerId: string, rank = 0): boolean => {
+  blame.claims.add({ workerId, rank, step, phase: 'update', message: `of ${workerId}` });
+  return blame.claims.isConfirmed;
+};
+
 it('believes that the model has gone bad when two say so of one step', () => {
-  expect(blame.confirms(7, 'a')).toBe(false);
-  expect(blame.confirms(7, 'a')).toBe(false);
-  expect(blame.confirms(7, 'b')).toBe(true);
+  expect(claims(7, 'a')).toBe(false);
+  expect(claims(7, 'a')).toBe(false);
+  expect(claims(7, 'b')).toBe(true);
 });
 
 it('does not believe two who speak of different steps', () => {
-  blame.confirms(7, 'a');
-  expect(blame.confirms(8, 'b')).toBe(false);
+  claims(7, 'a');
+  expect(claims(8, 'b')).toBe(false);
+});
+
+it('tells the claim of the lowest rank, whichever came first', () => {
+  claims(7, 'b', 1);
+  claims(7, 'a', 0);
+  expect(blame.claims.first?.message).toBe('of a');
+});
+
+it('forgets a claim once the state after its step is known to be finite', () => {
+  claims(7, 'a');
+  expect(blame.claims.refutedBy(6)).toEqual([]);
+  expect(blame.claims.refutedBy(7)).toEqual(['a']);
+  expect(claims(7, 'b')).toBe(false);
 });
 
 it('has a doubted step looked at, and the one after it, and no other', () => {

@@ -1,5 +1,6 @@
 // Stories of a coordinator and of members that are to blame, or not.
 
+import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { CoordinatorEffect } from '../../../coordinator/effects.ts';
 import type { MessageOf } from '../../../proto/messages.ts';
@@ -81,23 +82,82 @@ describe('an accusation', () => {
 });
 
 describe('a worker that says the model has gone bad', () => {
-  it('is left out, and the step computed without it', () => {
-    expect(inShort(story.say(1, notFinite(4)))).toEqual([
-      'close',
-      'journal',
-      'formed',
-      'membership to 2',
-      'membership to 3',
-    ]);
-  });
+  const withoutTheFirst = ['journal', 'formed', 'membership to 2', 'membership to 3'];
 
-  it('ends the run where another says so too: everybody with the same error', () => {
-    story.say(1, notFinite(4));
+  it('ends the run where all others say so too: everybody with the same error', () => {
+    expect(story.say(1, notFinite(4))).toEqual([]);
+    expect(story.say(3, notFinite(4))).toEqual([]);
     const failed = story.say(2, notFinite(4));
-    expect(inShort(failed)).toEqual(['failure to 2', 'failure to 3', 'fail']);
+    expect(inShort(failed)).toEqual(['failure to 1', 'failure to 2', 'failure to 3', 'fail']);
     expect(failed[1]).toMatchObject({
       message: { code: 'LOCKSTEP_NOT_FINITE', message: 'bad', step: 4, phase: 'updating' },
     });
+  });
+
+  it('is left out where the others wait for it, and the step computed without it', () => {
+    story.say(1, notFinite(4));
+    story.say(2, { type: 'suspect', generation: 1, rank: 0, why: 'overdue', broken: false });
+    const verdict = story.machine.handle({ is: 'timer', timer: { kind: 'suspicion', generation: 1 } });
+    expect(inShort(verdict)).toEqual(withoutTheFirst);
+    story.align(2, 3, [2, 3]);
+    expect(story.say(2, notFinite(4, 2))).toEqual([]);
+    const failed = story.say(3, notFinite(4, 2));
+    expect(inShort(failed)).toEqual(['failure to 1', 'failure to 2', 'failure to 3', 'fail']);
+  });
+
+  it('is left out where the others have come to the end of their steps', () => {
+    const sha = { weightsSha256: 'a'.repeat(64) };
+    const finished = { type: 'finished', generation: 1, step: 10, ...sha } as const;
+    story.say(1, notFinite(10));
+    expect(story.say(2, finished)).toEqual([]);
+    expect(inShort(story.say(3, finished))).toEqual(withoutTheFirst);
+  });
+
+  it('is not in the next membership, whatever that is formed for, and goes when it is refuted', () => {
+    story.say(1, notFinite(4));
+    expect(inShort(story.machine.handle({ is: 'closed', connection: 3, why: 'killed' }))).toEqual([
+      'journal',
+      'formed',
+      'membership to 2',
+    ]);
+    expect(inShort(story.machine.handle({ is: 'snapshotWhole', step: 4 }))).toEqual(['close', 'notice']);
+  });
+
+  it('ends the run where another said so before it was lost', () => {
+    story.say(1, notFinite(4));
+    story.say(2, notFinite(4));
+    const over = story.machine.handle({ is: 'closed', connection: 3, why: 'killed' });
+    expect(inShort(over)).toEqual(['failure to 1', 'failure to 2', 'fail']);
+  });
+
+  it('ends the run with one line, that of rank 0, in whichever order all say so', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 6 }), fc.infiniteStream(fc.nat()), (members, draws) => {
+        const run = new Story({ workersWanted: members });
+        const connections = Array.from({ length: members }, (_, i) => i + 1);
+        for (const connection of connections) run.join(connection);
+        run.align(1, 3, connections);
+        const waiting = [...connections];
+        let effects: CoordinatorEffect[] = [];
+        while (waiting.length > 0) {
+          expect(run.machine.phase).toBe('running');
+          const [by] = waiting.splice(draws.next().value % waiting.length, 1);
+          effects = run.say(by!, { ...notFinite(4), message: `as w${by} says` });
+        }
+        expect(effects.at(-1)).toMatchObject({
+          do: 'fail',
+          code: 'LOCKSTEP_NOT_FINITE',
+          message: 'as w1 says',
+        });
+      }),
+    );
+  });
+
+  it('is heard though its process ends: that is no news', () => {
+    story.say(1, notFinite(4));
+    story.say(3, notFinite(4));
+    story.say(2, notFinite(4));
+    expect(story.machine.handle({ is: 'processEnded', message: 'exit code 1' })).toEqual([]);
   });
 });
 
@@ -109,6 +169,34 @@ it('a run that the last worker cannot go on with ends with its name, its step an
     do: 'fail',
     code: 'LOCKSTEP_LANES_STUCK',
     message: 'worker w3 failed in step 6, segments: stuck',
+  });
+});
+
+describe('a process that ends by itself', () => {
+  const ended = { is: 'processEnded', message: 'worker process 1 ended with exit code 1' } as const;
+
+  it('ends the run with what it told before', () => {
+    const trouble = {
+      ...notFinite(6),
+      code: 'LOCKSTEP_OUT_OF_MEMORY',
+      message: 'too small',
+      phase: 'aligning',
+    };
+    story.say(1, trouble);
+    expect(story.machine.handle(ended).at(-1)).toEqual({
+      do: 'fail',
+      code: 'LOCKSTEP_OUT_OF_MEMORY',
+      message: 'worker w1 failed in step 6, aligning: too small',
+    });
+  });
+
+  it('ends the run with its exit code where it told nothing', () => {
+    const { message } = ended;
+    expect(story.machine.handle(ended).at(-1)).toEqual({
+      do: 'fail',
+      code: 'LOCKSTEP_WORKER_FAILED',
+      message,
+    });
   });
 });
 

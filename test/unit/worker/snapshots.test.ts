@@ -6,7 +6,7 @@ import type { Link } from '../../../proto/transport/link.ts';
 import type { EngineMemory } from '../../../src/engine/memory.ts';
 import type { StateLayout } from '../../../src/engine/state.ts';
 import { type Deferred, deferred } from '../../../src/platform/deferred.ts';
-import { Snapshots } from '../../../worker/snapshots.ts';
+import { checkFinite, Snapshots } from '../../../worker/snapshots.ts';
 
 const tensor = { name: 'w', shape: [4], offset: 0, size: 4 };
 const layout = {
@@ -81,12 +81,16 @@ it('that of a new generation is sent, and the rest of the one before is not', as
   expect(sender.link.told).toEqual(['1/1/parameters', '2/1/parameters', '2/1/slot0']);
 });
 
-it('a state that is not finite is named, and no more of it is sent', async () => {
-  const sender = new Sender();
-  sender.link.open();
-  await expect(sender.take(5, false, Number.NaN)).rejects.toMatchObject({
-    code: 'LOCKSTEP_NOT_FINITE',
-    message: expect.stringContaining('after step 5 w of parameters is not finite'),
-  });
-  expect(sender.link.sent).toEqual([]);
+it.each([Number.NaN, Number.POSITIVE_INFINITY])('a state with %s is refused by name', (bad) => {
+  const memory = memoryOf(1);
+  checkFinite(5, memory, layout);
+  memory.slots[0]![3] = bad;
+  expect(() => checkFinite(5, memory, layout)).toThrow(
+    expect.objectContaining({
+      code: 'LOCKSTEP_NOT_FINITE',
+      message: expect.stringContaining('after step 5 w of slot0 is not finite'),
+    }),
+  );
+  memory.parameters[2] = bad;
+  expect(() => checkFinite(5, memory, layout)).toThrow('after step 5 w of parameters is not finite');
 });

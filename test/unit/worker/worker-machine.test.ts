@@ -378,3 +378,41 @@ describe('leaving', () => {
     expect(handle({ is: 'gaveUp', message: 'away' })).toEqual(['fail LOCKSTEP_STOPPED']);
   });
 });
+
+describe('a worker that fails', () => {
+  const failed = {
+    is: 'failed',
+    code: 'LOCKSTEP_NOT_FINITE',
+    message: 'bad',
+    phase: 'updating',
+    step: 3,
+  } as const;
+  const own = { do: 'fail', code: 'LOCKSTEP_NOT_FINITE', message: 'bad' };
+  beforeEach(() => running());
+
+  it('says so, and stays until it is told how the run ends', () => {
+    expect(handle(failed)).toEqual(['failure 1']);
+    expect(handle({ ...failed, message: 'what follows from it' })).toEqual([]);
+    expect(handle({ is: 'peerLost', generation: 1, rank: 1, why: 'gone', broken: true })).toEqual([]);
+    expect(hear(membership(2))).toEqual([]);
+    const at = { generation: 1, step: 3, phase: 'x' };
+    const told = { type: 'failure', code: 'LOCKSTEP_OUT_OF_MEMORY', ...at } as const;
+    expect(machine.handle({ is: 'message', message: { ...told, message: 'the cause' } })).toEqual([
+      { do: 'fail', code: 'LOCKSTEP_OUT_OF_MEMORY', message: 'the cause' },
+    ]);
+  });
+
+  it.each<[string, WorkerEvent]>([
+    ['it is left out', { is: 'closed', why: 'left out', broken: false }],
+    ['the others came to the end', { is: 'message', message: done }],
+    ['it is asked to end', { is: 'stop' }],
+  ])('ends with its own error when %s', (_, event) => {
+    handle(failed);
+    expect(machine.handle(event)).toEqual([own]);
+  });
+
+  it('ends at once where there is no coordinator to tell', () => {
+    handle({ is: 'closed', why: 'killed', broken: true });
+    expect(machine.handle(failed)).toEqual([own]);
+  });
+});
