@@ -10,14 +10,15 @@ export interface JournalState extends Journalled {
   readonly runId: string | null;
   /** Of the newest generation, in rank order. */
   readonly members: readonly string[];
-  readonly quarantined: ReadonlyMap<string, string>;
+  /** Up to which step that generation computes again; null where it does not. */
+  readonly replayTo: number | null;
   /** Where the run ended, if nothing was formed since. */
   readonly endedStep: number | null;
   /** A checkpoint was finished: from then on there is always one. */
   readonly hadCheckpoint: boolean;
 }
 
-/** A line of ours is one of five: the run's id and what it is, a generation (the first one with numerics), who is kept out, the first checkpoint, where it ended. */
+/** A line of ours is one of four: the run's id and what it is, a generation (the first one with numerics), the first checkpoint, where it ended. */
 interface Line {
   readonly runId?: unknown;
   readonly config?: unknown;
@@ -25,8 +26,7 @@ interface Line {
   readonly generation?: unknown;
   readonly workerIds?: unknown;
   readonly numerics?: unknown;
-  readonly quarantined?: unknown;
-  readonly what?: unknown;
+  readonly replayTo?: unknown;
   readonly checkpoint?: unknown;
   readonly ended?: unknown;
 }
@@ -42,7 +42,7 @@ export function stateOfLines(text: string): JournalState {
   let members: readonly string[] = [];
   let endedStep: number | null = null;
   let hadCheckpoint = false;
-  const quarantined = new Map<string, string>();
+  let replayTo: number | null = null;
   for (const line of text.split('\n').map(parseLine)) {
     if (typeof line.runId === 'string' && line.runId.length <= limits.nameCharsMax) runId ??= line.runId;
     identity ??= identityIn(line);
@@ -52,13 +52,13 @@ export function stateOfLines(text: string): JournalState {
       members = isTexts(line.workerIds) ? line.workerIds : [];
       numerics ??= numericsIn(line.numerics);
       endedStep = null;
+      replayTo = Number.isSafeInteger(line.replayTo) ? (line.replayTo as number) : null;
     }
     if (Number.isSafeInteger(line.ended)) endedStep = line.ended as number;
     // Where it ended there is one, too; a journal of an older version says no more.
     hadCheckpoint ||= Number.isSafeInteger(line.checkpoint) || Number.isSafeInteger(line.ended);
-    if (typeof line.quarantined === 'string') quarantined.set(line.quarantined, String(line.what));
   }
-  return { runId, identity, numerics, generation, members, quarantined, endedStep, hadCheckpoint };
+  return { runId, identity, numerics, generation, members, replayTo, endedStep, hadCheckpoint };
 }
 
 function identityIn({ config, datasetSha256 }: Line): RunIdentity | null {

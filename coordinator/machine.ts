@@ -3,28 +3,20 @@
 // step in flight, whoever is behind heals from one who is not, and the step is computed again. Bulk data is the shell's.
 
 import type { ErrorCode } from '../src/errors.ts';
-import { refusalOf } from './admission.ts';
 import { Arrivals, type Decision } from './arrivals.ts';
-import { Blame } from './blame.ts';
+import { Complaints } from './complaints.ts';
 import { departureOf, mustHandOver } from './departure.ts';
 import type { CoordinatorEffect, CoordinatorEvent, FromWorker, Timer } from './effects.ts';
-import { formingMs } from './membership.ts';
+import type { Finding } from './finding.ts';
+import { greetingOf } from './greeting.ts';
 import { PresentMembership } from './present-membership.ts';
 import { Progress, type StepResult } from './progress.ts';
 import { endingOf } from './results.ts';
 import { Roster } from './roster.ts';
-import { Takeover, takenOverText } from './takeover.ts';
-import { pausedText, sendFailure, sendRefusal } from './tell.ts';
-import {
-  failureOf,
-  suspected,
-  type Verdict,
-  verdictOnAccusation,
-  verdictOnClaims,
-  verdictOnFailure,
-  verdictOnLate,
-  verdictOnSuspicions,
-} from './verdict.ts';
+import { States } from './states.ts';
+import { Takeover } from './takeover.ts';
+import { pausedText, sendFailure, sendKeptOut, sendRefusal, stoppedText, undecidedText } from './tell.ts';
+import type { Decision as Exclusion } from './who-to-exclude.ts';
 import type { Hello, RunFacts, Worker } from './worker-record.ts';
 
 type Phase = 'gathering' | 'aligning' | 'running' | 'paused' | 'over';
@@ -36,19 +28,21 @@ export class CoordinatorMachine {
   #stopRequested = false;
   readonly #progress: Progress;
   readonly #present: PresentMembership;
-  readonly #blame: Blame;
+  readonly #complaints: Complaints;
   readonly #arrivals: Arrivals;
   readonly #takeover: Takeover;
-  /** What a worker that was left out for it failed with. */
-  #failure: { readonly code: ErrorCode; readonly message: string } | null = null;
+  readonly #states: States;
+  /** When the event that is handled came, in milliseconds of any clock. */
+  #nowMs = 0;
 
   constructor(facts: RunFacts) {
     this.#facts = facts;
     this.#progress = new Progress(facts);
     this.#present = new PresentMembership(facts, this.#progress);
-    this.#blame = new Blame(facts.quarantined);
     this.#arrivals = new Arrivals(facts, this.#roster, this.#present);
     this.#takeover = new Takeover(facts);
+    this.#states = new States(facts);
+    this.#complaints = new Complaints({ roster: this.#roster, present: this.#present, states: this.#states });
   }
 
   get phase(): Phase {
@@ -67,7 +61,8 @@ export class CoordinatorMachine {
     return this.#present.members;
   }
 
-  handle(event: CoordinatorEvent): CoordinatorEffect[] {
+  handle(event: CoordinatorEvent, nowMs = 0): CoordinatorEffect[] {
+    this.#nowMs = nowMs;
     if (this.#phase === 'over') return [];
     switch (event.is) {
       case 'connected':
@@ -85,9 +80,11 @@ export class CoordinatorMachine {
         return this.#stop();
       case 'timer':
         return this.#timer(event.timer);
+      case 'snapshotCame':
+        return this.#found(this.#states.snapshotCame(event.step, event.digest));
       case 'snapshotWhole':
         this.#progress.snapshotWhole(event.step);
-        return this.#refuted(event.step);
+        return this.#found(this.#complaints.refuted(event.step));
       case 'checkpointed':
         this.#progress.checkpointed(event.step);
         return this.#phase === 'running' ? this.#finishIfAll() : this.#alignIfAll();
@@ -95,8 +92,8 @@ export class CoordinatorMachine {
         return this.#becomeFailed(event.code, event.message);
       case 'processEnded':
         return this.#becomeFailed(
-          this.#failure?.code ?? 'LOCKSTEP_WORKER_FAILED',
-          this.#failure?.message ?? event.message,
+          this.#complaints.failure?.code ?? 'LOCKSTEP_WORKER_FAILED',
+          this.#complaints.failure?.message ?? event.message,
         );
       default:
         return event satisfies never;
@@ -118,16 +115,14 @@ export class CoordinatorMachine {
       case 'leave':
         return this.#leave(worker);
       case 'failure':
-        return this.#workerFailed(worker, message);
+        return this.#found(this.#complaints.failed(worker, message, this.#phase === 'running'));
       case 'ready':
         if (message.generation === 0) return this.#dataReady(worker);
-        return this.#isMember(worker, message.generation) ? this.#memberReady(worker) : [];
+        return this.#isMember(worker, message.generation) ? this.#memberReady(worker, message.digest) : [];
       case 'suspect':
         return this.#suspect(worker, message);
       default:
-        if (this.#isMember(worker, message.generation)) return this.#ofMember(worker, message);
-        if (message.type === 'accuse') this.#confirm(worker.hello!.workerId, message);
-        return [];
+        return this.#isMember(worker, message.generation) ? this.#ofMember(worker, message) : [];
     }
   }
 
@@ -140,16 +135,16 @@ export class CoordinatorMachine {
     worker: Worker,
     message: Extract<
       FromWorker,
-      { type: 'standing' | 'accuse' | 'report' | 'evaluation' | 'statePiece' | 'finished' }
+      { type: 'standing' | 'accuse' | 'digest' | 'report' | 'evaluation' | 'statePiece' | 'finished' }
     >,
   ): CoordinatorEffect[] {
     switch (message.type) {
       case 'standing':
         return this.#standing(worker, message.hasState ? message.step : null);
-      case 'accuse': {
-        const among = { members: this.#members, isRunning: this.#phase === 'running' };
-        return this.#enforce(verdictOnAccusation(worker, message, among, this.#blame));
-      }
+      case 'accuse':
+        return this.#found(this.#complaints.accused(worker, message, this.#phase === 'running'));
+      case 'digest':
+        return this.#found(this.#states.told(this.#rankOf(worker), message.step, message.digest));
       case 'report':
       case 'evaluation':
       case 'statePiece':
@@ -160,42 +155,24 @@ export class CoordinatorMachine {
     }
   }
 
-  /** Of a membership that is over: another was faster to say so. */
-  #confirm(by: string, { generation, ranks }: Extract<FromWorker, { type: 'accuse' }>): void {
-    for (const rank of ranks) {
-      const about = this.#present.meantBy(by, generation, rank);
-      if (about !== undefined) this.#blame.credit.confirms(by, about);
-    }
-  }
-
   #hello(worker: Worker, hello: Hello): CoordinatorEffect[] {
-    const facts = this.#facts;
     if (worker.hello !== null) return this.#misconduct([worker], 'it said hello twice');
-    const refusal =
-      refusalOf(hello, facts, this.#present.numerics ?? this.#roster.firstHello()) ??
-      this.#blame.exclusions.refusalOf(hello.workerId);
-    if (refusal !== null) return this.#refuse(worker, refusal.code, refusal.message);
-    if (hello.generation > this.#generation) return this.#knowsMore(worker, hello);
-    const twin = this.#roster.called(hello.workerId);
-    // Nobody puts another out by its name: where that is gone, its silence soon shows it.
-    if (twin !== undefined && twin.address !== worker.address) {
-      return this.#refuse(worker, 'LOCKSTEP_CONNECT_FAILED', 'a worker of this name is here already');
-    }
+    const { workerId, generation } = hello;
+    const greeting = greetingOf(worker, hello, {
+      facts: this.#facts,
+      roster: this.#roster,
+      present: this.#present,
+      takeover: this.#takeover,
+      excluded: this.#complaints.evidence.refusalOf(workerId, this.#nowMs),
+    });
+    if (greeting.is === 'takenOver') return this.#becomeFailed('LOCKSTEP_GENERATION_OVER', greeting.message);
+    if (greeting.is === 'refused')
+      return this.#refuse(worker, greeting.refusal.code, greeting.refusal.message);
     // Its old connection broke one way, or is about to be told so: the newer one counts.
-    const dropped = twin === undefined ? [] : this.#leftOut([twin], 'it came anew');
+    const dropped = greeting.before.flatMap((each) => this.#leftOut([each], 'it came anew'));
     worker.hello = hello;
-    worker.memberOf = hello.generation;
-    return [...dropped, { do: 'welcome', connection: worker.connection, workerId: hello.workerId }];
-  }
-
-  /** Nobody but this coordinator makes generations: it ends when that is no longer so, and one word does not show it. */
-  #knowsMore(worker: Worker, { workerId, generation }: Hello): CoordinatorEffect[] {
-    const known = this.#generation;
-    if (this.#takeover.isShown(workerId, { known, isDenied: this.#members.length > 0 })) {
-      return this.#becomeFailed('LOCKSTEP_GENERATION_OVER', takenOverText(generation, known));
-    }
-    const message = `it comes with generation ${generation}, but the newest is ${known}`;
-    return this.#refuse(worker, 'LOCKSTEP_CONNECT_FAILED', message);
+    worker.memberOf = generation;
+    return [...dropped, { do: 'welcome', connection: worker.connection, workerId }];
   }
 
   /** The worker has the data set: generation 0 is the time before any membership. */
@@ -211,10 +188,10 @@ export class CoordinatorMachine {
 
   /** The one mechanism: whoever is here forms the next generation. */
   #reform(reason: string): CoordinatorEffect[] {
-    const over = this.#enforce(verdictOnClaims(this.#blame, false));
+    const over = this.#found(this.#complaints.wentBad(false));
     if (over.length > 0) return over;
     const members = this.#roster.members(this.#facts.shards);
-    this.#blame.formed();
+    this.#complaints.evidence.formed();
     this.#arrivals.formed();
     const tooFew = members.length < Math.max(1, this.#facts.workersMin);
     return tooFew && !mustHandOver(members, this.#stopRequested)
@@ -225,19 +202,15 @@ export class CoordinatorMachine {
   #becomePaused(present: number, reason: string): CoordinatorEffect[] {
     this.#phase = 'paused';
     this.#present.dissolve();
-    if (this.#stopRequested) {
-      const stays =
-        this.#progress.checkpointStep === null ? 'there is no checkpoint' : 'the newest checkpoint stays';
-      const message = `stopped while the run paused (${reason}); ${stays}`;
-      return this.#becomeFailed('LOCKSTEP_STOPPED', message);
-    }
+    if (this.#stopRequested) return this.#stopped(`the run paused (${reason})`);
     const missing = Math.max(1, this.#facts.workersMin) - present;
     return [{ do: 'notice', message: pausedText(reason, missing) }];
   }
 
   #becomeAligning(members: Worker[], reason: string): CoordinatorEffect[] {
     this.#phase = 'aligning';
-    return this.#present.form(members, reason);
+    this.#states.formed(members);
+    return this.#present.form(members, reason, this.#states.replayTo);
   }
 
   #standing(worker: Worker, has: number | null): CoordinatorEffect[] {
@@ -249,13 +222,16 @@ export class CoordinatorMachine {
   }
 
   #alignIfAll(): CoordinatorEffect[] {
-    return this.#phase === 'aligning' ? this.#present.alignIfAll(this.#blame) : [];
+    return this.#phase === 'aligning' ? this.#present.alignIfAll((step) => this.#states.verifies(step)) : [];
   }
 
-  #memberReady(worker: Worker): CoordinatorEffect[] {
-    if (this.#phase !== 'aligning') return [];
+  #memberReady(worker: Worker, digest: number): CoordinatorEffect[] {
+    const { startStep } = this.#present;
+    if (this.#phase !== 'aligning' || startStep === null) return [];
     worker.ready = true;
-    if (!this.#present.isReady) return [];
+    const found = this.#found(this.#states.told(this.#rankOf(worker), startStep, digest));
+    if (found.length > 0 || !this.#present.isReady) return found;
+    if (this.#stopRequested && this.#present.isAlone) return this.#stopped('steps were computed again');
     const leaver = this.#members.find(({ leaving }) => leaving);
     if (leaver !== undefined && this.#members.length > 1) {
       // All are at its state now.
@@ -273,42 +249,82 @@ export class CoordinatorMachine {
   }
 
   #result(worker: Worker, result: StepResult): CoordinatorEffect[] {
-    const judged = this.#progress.result(this.#members.indexOf(worker), worker, result);
+    const rank = this.#rankOf(worker);
+    const judged = this.#progress.result(rank, worker, result);
     if ('problem' in judged) return this.#misconduct([worker], judged.problem);
-    if (result.type === 'finished') {
-      worker.finished = result;
-      return this.#finishIfAll();
-    }
+    if (result.type === 'finished') return this.#memberFinished(worker, result);
     const isStep = result.type === 'report' && !this.#stopRequested;
     return [...judged.news, ...(isStep ? this.#decided(this.#arrivals.stepTold(result.step)) : [])];
   }
 
-  /** They say what cannot be: the run goes on without them, and they are not let in again. */
   #misconduct(workers: readonly Worker[], what: string): CoordinatorEffect[] {
-    const ids = workers.map(({ hello }) => hello!.workerId);
-    for (const workerId of ids) this.#blame.exclusions.quarantine(workerId, what);
-    const kept = ids.map((workerId): CoordinatorEffect => ({ do: 'quarantine', workerId, what }));
-    return [...kept, ...this.#leftOut(workers, what)];
+    return this.#found(this.#complaints.certain(this.#nowMs, workers, what));
+  }
+
+  /** The run goes on without them; where it is certain that they do wrong they are told so. */
+  #exclude({ workers, reason, isCertain }: Exclusion): CoordinatorEffect[] {
+    if (workers.length === 0) return this.#reform(reason);
+    const gone = workers.flatMap((workerId) => this.#roster.called(workerId) ?? []);
+    return [...(isCertain ? sendKeptOut(gone, reason) : []), ...this.#leftOut(gone, reason)];
+  }
+
+  #memberFinished(worker: Worker, finished: StepResult & { type: 'finished' }): CoordinatorEffect[] {
+    const waits = this.#present.firstFinished();
+    worker.finished = finished;
+    const found = this.#found(this.#states.ended(this.#rankOf(worker), finished));
+    return found.length > 0 ? found : [...waits, ...this.#finishIfAll()];
+  }
+
+  #rankOf(worker: Worker): number {
+    return this.#members.indexOf(worker);
+  }
+
+  #found(finding: Finding): CoordinatorEffect[] {
+    switch (finding.is) {
+      case 'nothing':
+        return [];
+      case 'wait':
+        return [...finding.effects];
+      case 'agreed':
+        return [{ do: 'keep', step: finding.step }];
+      case 'wrong': {
+        const workers = finding.ranks.flatMap((rank) => this.#members[rank] ?? []);
+        return workers.length === 0 ? [] : this.#misconduct(workers, finding.what);
+      }
+      case 'excluded':
+        return this.#exclude(finding.decision);
+      case 'gone':
+        return this.#leftOut(finding.workers, finding.why);
+      case 'form':
+        return this.#reform(finding.reason);
+      case 'undecided': {
+        const text = undecidedText(finding.what, this.#progress.checkpointStep);
+        return this.#becomeFailed('LOCKSTEP_WEIGHTS_DIFFER', text, { step: finding.step });
+      }
+      case 'over':
+        return this.#becomeFailed(finding.code, finding.message, finding.at);
+      default:
+        return finding satisfies never;
+    }
+  }
+
+  #stopped(during: string): CoordinatorEffect[] {
+    return this.#becomeFailed('LOCKSTEP_STOPPED', stoppedText(during, this.#progress.checkpointStep));
   }
 
   #finishIfAll(): CoordinatorEffect[] {
-    // The others came to the end of their steps without the one that claims that a step has gone bad.
-    const claimant = this.#members.find(({ failed }) => failed);
-    if (claimant !== undefined) {
-      const isEnd = this.#members.every(({ finished, failed }) => finished !== null || failed);
-      return isEnd ? this.#reform(claimedAlone(claimant)) : [];
-    }
+    // The others come to the end of their steps without the one that claims that a step has gone bad.
+    const { claimed } = this.#complaints;
+    if (claimed !== null) return this.#found(claimed);
     const endStep = this.#stopRequested ? 0 : this.#facts.endStep;
     const ending = endingOf(this.#members, endStep, this.#progress);
     switch (ending.is) {
       case 'notYet':
         return [];
-      case 'different':
-        return this.#becomeFailed('LOCKSTEP_WEIGHTS_DIFFER', ending.how);
       case 'tooEarly':
-        return this.#reform(`all stopped at step ${ending.step}, and were not told to`);
-      case 'oneDiffers':
-        return this.#misconduct([ending.worker], ending.how);
+        return this.#states.replayTo === ending.step
+          ? this.#reform(this.#states.replayed(ending.step))
+          : this.#reform(`all stopped at step ${ending.step}, and were not told to`);
       case 'handedOver':
         return [...this.#release(this.#members[0]!), ...this.#reform('the last worker left')];
       case 'end':
@@ -319,7 +335,11 @@ export class CoordinatorMachine {
 
   #stop(): CoordinatorEffect[] {
     this.#stopRequested = true;
-    if (this.#phase === 'running') return this.#present.tell({ type: 'stop', generation: this.#generation });
+    if (this.#phase === 'running') {
+      // Each is at a step of its own.
+      if (this.#present.isAlone) return this.#stopped('steps were computed again');
+      return this.#present.tell({ type: 'stop', generation: this.#generation });
+    }
     if (this.#phase === 'aligning') return [];
     if (mustHandOver(this.#roster.present(), true)) return this.#reform('the run is to stop');
     return this.#phase === 'gathering'
@@ -355,56 +375,34 @@ export class CoordinatorMachine {
     if (this.#phase === 'gathering' && generation === this.#generation) {
       return this.#decided(this.#arrivals.neverBack(by, rank));
     }
-    return this.#isMember(by, generation) ? suspected(by, suspicion, this.#members, this.#blame) : [];
+    return this.#isMember(by, generation) ? this.#found(this.#complaints.suspected(by, suspicion)) : [];
   }
 
   #timer(timer: Timer): CoordinatorEffect[] {
     if (timer.kind === 'gathering') {
       return this.#phase === 'gathering' ? this.#decided(this.#arrivals.gatheredLong()) : [];
     }
-    if ('workerId' in timer) return this.#blame.due(timer);
     if (timer.generation !== this.#generation) return [];
     switch (timer.kind) {
-      case 'suspicion': {
-        // It waits for the verdict on its claim, and so the others wait for it.
-        const claimant = this.#members.find(({ failed }) => failed);
-        if (claimant !== undefined) return this.#reform(claimedAlone(claimant));
-        return this.#enforce(verdictOnSuspicions(this.#members, this.#blame));
-      }
+      case 'evidence':
+        return this.#found(this.#complaints.due(this.#nowMs));
+      case 'replaying':
+        return this.#late(this.#members.filter(({ finished }) => finished === null));
       case 'forming':
-        return this.#phase === 'aligning' ? this.#late(timer) : [];
+        return this.#phase === 'aligning' ? this.#formsLate(timer) : [];
       case 'joining':
       case 'joinAtLatest':
         return this.#stopRequested ? [] : this.#decided(this.#arrivals.due(timer.kind));
     }
   }
 
-  /** All as late as each other have the same time once more. */
-  #late(timer: Timer): CoordinatorEffect[] {
+  #formsLate(timer: Timer): CoordinatorEffect[] {
     const late = this.#present.late();
-    if (late.length > 0) return this.#enforce(verdictOnLate(late, this.#blame));
-    const message = `generation ${this.#generation} takes long to form, with all of its workers`;
-    return [
-      { do: 'notice', message },
-      { do: 'setTimer', timer, ms: formingMs },
-    ];
+    return late.length > 0 ? this.#late(late) : this.#present.waitsOn(timer);
   }
 
-  #enforce(verdict: Verdict): CoordinatorEffect[] {
-    switch (verdict.is) {
-      case 'none':
-        return [];
-      case 'again':
-        return [...verdict.effects, ...this.#reform(verdict.why)];
-      case 'leftOut':
-        return [...verdict.effects, ...this.#leftOut(verdict.workers, verdict.why)];
-      case 'keptOut':
-        return [...verdict.effects, ...this.#misconduct(verdict.workers, verdict.what)];
-      case 'over':
-        return this.#becomeFailed(verdict.code, verdict.message, verdict.at);
-      default:
-        return verdict satisfies never;
-    }
+  #late(workers: readonly Worker[]): CoordinatorEffect[] {
+    return this.#found(this.#complaints.late(this.#nowMs, workers));
   }
 
   #closed({ connection, why, misconduct }: CoordinatorEvent & { is: 'closed' }): CoordinatorEffect[] {
@@ -429,34 +427,6 @@ export class CoordinatorMachine {
     return wasMember ? this.#reform(reason) : [{ do: 'notice', message: reason }];
   }
 
-  #workerFailed(worker: Worker, message: Extract<FromWorker, { type: 'failure' }>): CoordinatorEffect[] {
-    worker.failed = true;
-    const { code, message: text, step, phase } = message;
-    const isOfNewest = worker.memberOf === this.#generation && this.#generation > 0;
-    if (code === 'LOCKSTEP_NOT_FINITE' && isOfNewest) {
-      const rank = this.#members.indexOf(worker);
-      this.#blame.claims.add({ workerId: worker.hello!.workerId, rank, step, phase, message: text });
-      return this.#claimed(worker);
-    }
-    const isLast = this.#present.has(worker) && this.#roster.nobodyStays();
-    // Its process is started anew: another failure than that one ends the run.
-    if (code !== 'LOCKSTEP_LANES_STUCK') this.#failure = failureOf(worker, message);
-    return this.#enforce(verdictOnFailure(worker, message, isLast));
-  }
-
-  /** While the run runs the other members come to the same claim, or go on without this one. It stays connected meanwhile. */
-  #claimed(worker: Worker): CoordinatorEffect[] {
-    if (this.#phase === 'running' && this.#members.some(({ failed }) => !failed)) return [];
-    const over = this.#enforce(verdictOnClaims(this.#blame, this.#roster.nobodyStays()));
-    return over.length > 0 ? over : this.#reform(claimedAlone(worker));
-  }
-
-  /** The state after `step` is finite: whoever claimed otherwise computes wrongly. */
-  #refuted(step: number): CoordinatorEffect[] {
-    const workers = this.#blame.claims.refutedBy(step).flatMap((id) => this.#roster.called(id) ?? []);
-    return workers.length === 0 ? [] : this.#leftOut(workers, 'it alone says that the model has gone bad');
-  }
-
   #refuse(worker: Worker, code: ErrorCode, message: string): CoordinatorEffect[] {
     this.#roster.remove(worker);
     return sendRefusal(worker, code, message);
@@ -473,6 +443,3 @@ export class CoordinatorMachine {
     return [...failed, { do: 'fail', code, message }];
   }
 }
-
-const claimedAlone = ({ hello }: Worker): string =>
-  `worker ${hello!.workerId} says that the model has gone bad; the step is computed without it`;

@@ -1,7 +1,7 @@
 // What both sides must agree on before anything else is said.
 
 /** Rises whenever a message or its meaning changes; sent in the header of the upgrade and in hello. */
-export const protocolVersion = 3;
+export const protocolVersion = 4;
 
 /** Header of the upgrade request that carries the protocol's version. */
 export const versionHeader = 'x-lockstep-protocol';

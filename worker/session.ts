@@ -32,6 +32,8 @@ export interface WorkerSessionOptions {
    * is no way back. Rejects when given up.
    */
   readonly redial: ((signal: AbortSignal, welcomed: boolean) => Promise<Link<'worker'>>) | null;
+  /** From 0 to below 1: workers that lost their coordinator together do not come back in step. */
+  readonly random?: () => number;
   readonly hello: Omit<MessageOf<'hello'>, 'runId' | 'generation'>;
   readonly backend: ChosenBackend;
   /** Threads that compute. */
@@ -195,7 +197,7 @@ export class WorkerSession {
         this.#member!.stop();
         return;
       case 'redial':
-        this.#background(this.#redial(effect.afterMs));
+        this.#background(this.#redial(effect.afterMs * (0.5 + (this.#options.random ?? Math.random)())));
         return;
       case 'end':
         this.#outcome.resolve({
@@ -254,7 +256,7 @@ export class WorkerSession {
     }
     let link: Link<'worker'>;
     try {
-      if (afterMs > 0) await sleep(afterMs, undefined, { signal: this.#ending.signal });
+      await sleep(afterMs, undefined, { signal: this.#ending.signal });
       link = await redial(this.#ending.signal, this.#prepared !== null);
     } catch (error) {
       this.#handle({
@@ -324,7 +326,7 @@ export class WorkerSession {
         this.#handle({ is: 'peerLost', generation, rank, why: error.message, broken: false });
       return;
     }
-    this.#handle({ is: 'aligned', generation });
+    this.#handle({ is: 'aligned', generation, digest: member.digest() });
   }
 
   /** Told after the snapshots on their way have left: they are from before the failure, and good. */

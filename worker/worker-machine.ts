@@ -25,7 +25,7 @@ export type WorkerEvent =
   /** The lanes are idle; `step`: of the state that is here, null where there is none. */
   | { readonly is: 'quiet'; readonly generation: number; readonly step: number | null }
   /** Engine, mesh and state of this generation stand. */
-  | { readonly is: 'aligned'; readonly generation: number }
+  | { readonly is: 'aligned'; readonly generation: number; readonly digest: number }
   /** Another member cannot be reached, or is gone. */
   | ({ readonly is: 'peerLost'; readonly generation: number } & LostPeer)
   /** What came from these ranks in this step cannot be right; no ranks: it is not known from whom it came. */
@@ -69,7 +69,7 @@ export type WorkerEffect =
   | { readonly do: 'takeState'; readonly piece: MessageOf<'statePiece'> }
   | { readonly do: 'begin' }
   | { readonly do: 'stopSteps' }
-  /** Look for the coordinator again, not before `afterMs` milliseconds have passed. */
+  /** Look for the coordinator again, after about so many milliseconds. */
   | { readonly do: 'redial'; readonly afterMs: number }
   /** `stoppedAt`: the step after which the coordinator stopped the run; null where it is finished, or this worker is released. */
   | { readonly do: 'end'; readonly stoppedAt: number | null }
@@ -77,6 +77,9 @@ export type WorkerEffect =
 
 /** A worker that was turned away for a while asks again after this long, in milliseconds. */
 export const refusedMs = 1_000;
+
+/** Before a lost coordinator is dialled again, in milliseconds: longer each time until a membership comes. */
+export const redialMs = { first: 50, most: 1_000, growth: 2 } as const;
 
 type Phase = 'opening' | 'loading' | 'waiting' | 'aligning' | 'running' | 'finished' | 'failing' | 'over';
 
@@ -127,6 +130,8 @@ export class WorkerMachine {
   #greeting = false;
   #leaving = false;
   #redialAfterMs = 0;
+  /** Longer with each connection that was lost since the newest membership came. */
+  #nextRedialMs: number = redialMs.first;
   /** Members of this generation that are gone or cannot be reached, by rank: a coordinator that comes back is told. */
   readonly #lostPeers = new Map<number, LostPeer>();
   /** While failing: what the coordinator was told. */
@@ -170,7 +175,7 @@ export class WorkerMachine {
         });
       case 'aligned':
         if (event.generation !== this.#generation || this.#phase !== 'aligning') return [];
-        return this.#send({ type: 'ready', generation: this.#generation });
+        return this.#send({ type: 'ready', generation: this.#generation, digest: event.digest });
       case 'peerLost':
         if (event.generation !== this.#generation || this.#phase === 'finished') return [];
         this.#lostPeers.set(event.rank, event);
@@ -226,6 +231,7 @@ export class WorkerMachine {
         if (message.generation <= this.#generation) return [];
         this.#phase = 'aligning';
         this.#generation = message.generation;
+        this.#nextRedialMs = redialMs.first;
         this.#lostPeers.clear();
         return [{ do: 'form', membership: message }];
       case 'align':
@@ -311,7 +317,7 @@ export class WorkerMachine {
       );
     }
     return [
-      ...this.#send({ type: 'ready', generation: 0 }),
+      ...this.#send({ type: 'ready', generation: 0, digest: 0 }),
       ...[...this.#lostPeers.values()].flatMap((lost) => this.#suspect(lost)),
       ...(this.#leaving ? this.#send({ type: 'leave' }) : []),
       ...(change === null ? [] : [{ do: 'reconfigure', welcome: message } as const]),
@@ -336,7 +342,7 @@ export class WorkerMachine {
   #becomeWaiting(): WorkerEffect[] {
     this.#phase = 'waiting';
     // On a link that came anew meanwhile it is said after the welcome.
-    return this.#greeting ? [] : this.#send({ type: 'ready', generation: 0 });
+    return this.#greeting ? [] : this.#send({ type: 'ready', generation: 0, digest: 0 });
   }
 
   /** Before the welcome, a coordinator that ends the link does not want this worker, unless it said for now; one that breaks may
@@ -346,8 +352,10 @@ export class WorkerMachine {
     this.#greeting = false;
     if (this.#phase === 'opening' && !broken && this.#redialAfterMs === 0)
       return this.#becomeFailed('LOCKSTEP_PEER_LOST', `the coordinator is gone: ${why}`);
-    const afterMs = this.#redialAfterMs;
+    const { most, growth } = redialMs;
+    const afterMs = Math.max(this.#redialAfterMs, this.#nextRedialMs);
     this.#redialAfterMs = 0;
+    this.#nextRedialMs = Math.min(most, growth * this.#nextRedialMs);
     return [{ do: 'redial', afterMs }];
   }
 
