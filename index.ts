@@ -1,7 +1,8 @@
 // The public API on one page: describe a model, write a config, train it. Everything else is reached by the command line.
 
+export type { TrainSettings } from './deploy/settings.ts';
 /** Trains a config on this machine, with worker processes or in this one; resolves with the weights' SHA-256. */
-export { type TrainSettings, train } from './deploy/train.ts';
+export { train } from './deploy/train.ts';
 /** Types and completion for a config that is a module: `export default defineConfig({ ... })`. */
 export { defineConfig } from './src/config/define-config.ts';
 /** A checked config from a JSON file or a module. */

@@ -7,6 +7,7 @@ import { stepsThatStay } from '../src/checkpoint/retention.ts';
 import type { Checkpoint, NamedTensor } from '../src/checkpoint/state.ts';
 import { moreOfDigest } from '../src/checkpoint/state-digest.ts';
 import { readCheckpoint, writeCheckpoint } from '../src/checkpoint/store.ts';
+import { noteDataDirectory } from '../src/data/data-directory.ts';
 import type { Metrics } from '../src/engine/events.ts';
 import { flatVector, namedTensors, type StateSection } from '../src/engine/state.ts';
 import { assert } from '../src/errors.ts';
@@ -177,7 +178,8 @@ export class CheckpointKeeper {
   }
 
   async #write({ step, vectors }: Snapshot): Promise<void> {
-    const { config, layout, out } = this.#plan;
+    const { config, dataset, layout, out } = this.#plan;
+    if (this.#newestPath === null) await noteDataDirectory(out, dataset.directory);
     const named = layout.sections.map(({ kind, tensors }, i) => ({
       kind,
       tensors: namedTensors(vectors[i]!, tensors),
@@ -191,7 +193,9 @@ export class CheckpointKeeper {
         seed: config.seed,
         config,
         fingerprint: this.#fingerprint,
-        datasetSha256: this.#plan.dataset.sha256,
+        datasetSha256: dataset.sha256,
+        trainSha256: dataset.trainSha256,
+        fitted: dataset.fitted,
         parameters: ofKind('parameters')[0] ?? [],
         statistics: ofKind('statistics')[0] ?? [],
         slots: ofKind('slot'),

@@ -6,10 +6,10 @@ import { Claims } from './claims.ts';
 import type { FromWorker } from './effects.ts';
 import { Evidence, evidenceMs } from './evidence.ts';
 import { failureOf, whatFailed } from './failure.ts';
-import { type Finding, nothing } from './finding.ts';
 import { formingMs } from './membership.ts';
 import type { PresentMembership } from './present-membership.ts';
 import type { Roster } from './roster.ts';
+import { nothing, type Ruling } from './ruling.ts';
 import type { States } from './states.ts';
 import { cannotReach } from './tell.ts';
 import type { Decision, Pair } from './who-to-exclude.ts';
@@ -21,12 +21,13 @@ export interface ComplaintsOptions {
   readonly states: States;
 }
 
-const claimedAlone = ({ hello }: Worker): Finding => ({
+/** The others wait for it, or came to the end of their steps. */
+export const claimedAlone = ({ hello }: Worker): Ruling => ({
   is: 'form',
   reason: `worker ${hello!.workerId} says that the model has gone bad; the step is computed without it`,
 });
 
-const excluded = (decision: Decision | null): Finding =>
+const excluded = (decision: Decision | null): Ruling =>
   decision === null ? nothing : { is: 'excluded', decision };
 
 export class Complaints {
@@ -49,7 +50,7 @@ export class Complaints {
   }
 
   /** A member cannot reach another. Where each computes alone nobody has to. */
-  suspected(by: Worker, { rank, why, broken }: FromWorker & { type: 'suspect' }): Finding {
+  suspected(by: Worker, { rank, why, broken }: FromWorker & { type: 'suspect' }): Ruling {
     const about = this.#present.isAlone ? undefined : this.#present.members[rank];
     if (about === undefined) return nothing;
     const found = this.#paired(by, about, { kind: broken ? 'broken' : 'unreachable', what: why });
@@ -58,7 +59,7 @@ export class Complaints {
   }
 
   /** What came from others cannot be right. Where it is not known from whom, all compute the step alone. */
-  accused(by: Worker, { ranks, step, what }: FromWorker & { type: 'accuse' }, isRunning: boolean): Finding {
+  accused(by: Worker, { ranks, step, what }: FromWorker & { type: 'accuse' }, isRunning: boolean): Ruling {
     // Of what comes while a membership forms, there is no step.
     if (this.#present.isAlone || (ranks.length === 0 && !isRunning)) return nothing;
     if (ranks.length === 0) return { is: 'form', reason: this.#states.doubted(step, what) };
@@ -71,7 +72,7 @@ export class Complaints {
   }
 
   /** The first of a generation is decided a little later: others may say the same. */
-  #paired(by: Worker, about: Worker, pair: Pick<Pair, 'kind' | 'what' | 'step'>): Finding {
+  #paired(by: Worker, about: Worker, pair: Pick<Pair, 'kind' | 'what' | 'step'>): Ruling {
     if (by === about) return nothing;
     const [one, other] = [by, about].map(({ hello }) => hello!.workerId);
     const added = this.evidence.add({ by: one!, about: other!, ...pair });
@@ -81,7 +82,7 @@ export class Complaints {
   }
 
   /** That time is over: whoever is dead was given it to say so itself. */
-  due(nowMs: number): Finding {
+  due(nowMs: number): Ruling {
     // It waits for the verdict on its claim, and so the others wait for it.
     const claimant = this.#claimant;
     if (claimant !== undefined) return claimedAlone(claimant);
@@ -93,7 +94,7 @@ export class Complaints {
   }
 
   /** The others waited for them. */
-  late(nowMs: number, workers: readonly Worker[]): Finding {
+  late(nowMs: number, workers: readonly Worker[]): Ruling {
     const late = against(workers, 'it does not become ready').map((each) => ({
       ...each,
       waitedMs: formingMs,
@@ -102,12 +103,12 @@ export class Complaints {
   }
 
   /** The coordinator itself received what cannot be right, or a majority contradicts them. */
-  certain(nowMs: number, workers: readonly Worker[], what: string): Finding {
+  certain(nowMs: number, workers: readonly Worker[], what: string): Ruling {
     return excluded(this.evidence.decide(nowMs, this.#present.members, { certain: against(workers, what) }));
   }
 
   /** A worker cannot go on. */
-  failed(worker: Worker, message: FromWorker & { type: 'failure' }, isRunning: boolean): Finding {
+  failed(worker: Worker, message: FromWorker & { type: 'failure' }, isRunning: boolean): Ruling {
     worker.failed = true;
     const { code, step, phase } = message;
     const { generation, members } = this.#present;
@@ -126,14 +127,14 @@ export class Complaints {
   }
 
   /** While the run runs the other members come to the same claim, or go on without this one. It stays connected meanwhile. */
-  #claimed(worker: Worker, isRunning: boolean): Finding {
+  #claimed(worker: Worker, isRunning: boolean): Ruling {
     if (isRunning && this.#present.members.some(({ failed }) => !failed)) return nothing;
     const over = this.wentBad(this.#roster.nobodyStays());
     return over.is === 'over' ? over : claimedAlone(worker);
   }
 
   /** Members say that the model has gone bad: it ends the run when two say so, or the last one. One alone may compute wrongly. */
-  wentBad(isLast: boolean): Finding {
+  wentBad(isLast: boolean): Ruling {
     const { first, isConfirmed } = this.#claims;
     if (first === null || !(isConfirmed || isLast)) return nothing;
     const { message, step, phase } = first;
@@ -141,19 +142,11 @@ export class Complaints {
   }
 
   /** The state after `step` is finite: whoever claimed otherwise computes wrongly. */
-  refuted(step: number): Finding {
+  refuted(step: number): Ruling {
     const workers = this.#claims.refutedBy(step).flatMap((id) => this.#roster.called(id) ?? []);
     return workers.length === 0
       ? nothing
       : { is: 'gone', workers, why: 'it alone says that the model has gone bad' };
-  }
-
-  /** Whether a member that claims so is waited for: null where none is; else what follows if the others are at their end. */
-  get claimed(): Finding | null {
-    const claimant = this.#claimant;
-    if (claimant === undefined) return null;
-    const isEnd = this.#present.members.every(({ finished, failed }) => finished !== null || failed);
-    return isEnd ? claimedAlone(claimant) : nothing;
   }
 
   get #claimant(): Worker | undefined {

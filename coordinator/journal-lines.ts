@@ -23,6 +23,7 @@ interface Line {
   readonly runId?: unknown;
   readonly config?: unknown;
   readonly datasetSha256?: unknown;
+  readonly fittedSha256?: unknown;
   readonly generation?: unknown;
   readonly workerIds?: unknown;
   readonly numerics?: unknown;
@@ -61,10 +62,10 @@ export function stateOfLines(text: string): JournalState {
   return { runId, identity, numerics, generation, members, replayTo, endedStep, hadCheckpoint };
 }
 
-function identityIn({ config, datasetSha256 }: Line): RunIdentity | null {
+function identityIn({ config, datasetSha256, fittedSha256 }: Line): RunIdentity | null {
   const isWhole = fixedKeys.every((key) => key === 'clipNorm' || Object.hasOwn(Object(config), key));
-  return isWhole && typeof datasetSha256 === 'string'
-    ? { config: config as RunIdentity['config'], datasetSha256 }
+  return isWhole && typeof datasetSha256 === 'string' && typeof fittedSha256 === 'string'
+    ? { config: config as RunIdentity['config'], datasetSha256, fittedSha256 }
     : null;
 }
 

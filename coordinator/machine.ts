@@ -4,15 +4,15 @@
 
 import type { ErrorCode } from '../src/errors.ts';
 import { Arrivals, type Decision } from './arrivals.ts';
-import { Complaints } from './complaints.ts';
+import { Complaints, claimedAlone } from './complaints.ts';
 import { departureOf, mustHandOver } from './departure.ts';
 import type { CoordinatorEffect, CoordinatorEvent, FromWorker, Timer } from './effects.ts';
-import type { Finding } from './finding.ts';
 import { greetingOf } from './greeting.ts';
 import { PresentMembership } from './present-membership.ts';
 import { Progress, type StepResult } from './progress.ts';
 import { endingOf } from './results.ts';
 import { Roster } from './roster.ts';
+import type { Ruling } from './ruling.ts';
 import { States } from './states.ts';
 import { Takeover } from './takeover.ts';
 import { pausedText, sendFailure, sendKeptOut, sendRefusal, stoppedText, undecidedText } from './tell.ts';
@@ -81,20 +81,19 @@ export class CoordinatorMachine {
       case 'timer':
         return this.#timer(event.timer);
       case 'snapshotCame':
-        return this.#found(this.#states.snapshotCame(event.step, event.digest));
+        return this.#rule(this.#states.snapshotCame(event.step, event.digest));
       case 'snapshotWhole':
         this.#progress.snapshotWhole(event.step);
-        return this.#found(this.#complaints.refuted(event.step));
+        return this.#rule(this.#complaints.refuted(event.step));
       case 'checkpointed':
         this.#progress.checkpointed(event.step);
         return this.#phase === 'running' ? this.#finishIfAll() : this.#alignIfAll();
       case 'failed':
         return this.#becomeFailed(event.code, event.message);
-      case 'processEnded':
-        return this.#becomeFailed(
-          this.#complaints.failure?.code ?? 'LOCKSTEP_WORKER_FAILED',
-          this.#complaints.failure?.message ?? event.message,
-        );
+      case 'processEnded': {
+        const { code, message } = this.#complaints.failure ?? { code: 'LOCKSTEP_WORKER_FAILED', ...event };
+        return this.#becomeFailed(code, message);
+      }
       default:
         return event satisfies never;
     }
@@ -115,7 +114,7 @@ export class CoordinatorMachine {
       case 'leave':
         return this.#leave(worker);
       case 'failure':
-        return this.#found(this.#complaints.failed(worker, message, this.#phase === 'running'));
+        return this.#rule(this.#complaints.failed(worker, message, this.#phase === 'running'));
       case 'ready':
         if (message.generation === 0) return this.#dataReady(worker);
         return this.#isMember(worker, message.generation) ? this.#memberReady(worker, message.digest) : [];
@@ -142,9 +141,9 @@ export class CoordinatorMachine {
       case 'standing':
         return this.#standing(worker, message.hasState ? message.step : null);
       case 'accuse':
-        return this.#found(this.#complaints.accused(worker, message, this.#phase === 'running'));
+        return this.#rule(this.#complaints.accused(worker, message, this.#phase === 'running'));
       case 'digest':
-        return this.#found(this.#states.told(this.#rankOf(worker), message.step, message.digest));
+        return this.#rule(this.#states.told(this.#rankOf(worker), message.step, message.digest));
       case 'report':
       case 'evaluation':
       case 'statePiece':
@@ -188,7 +187,7 @@ export class CoordinatorMachine {
 
   /** The one mechanism: whoever is here forms the next generation. */
   #reform(reason: string): CoordinatorEffect[] {
-    const over = this.#found(this.#complaints.wentBad(false));
+    const over = this.#rule(this.#complaints.wentBad(false));
     if (over.length > 0) return over;
     const members = this.#roster.members(this.#facts.shards);
     this.#complaints.evidence.formed();
@@ -229,8 +228,8 @@ export class CoordinatorMachine {
     const { startStep } = this.#present;
     if (this.#phase !== 'aligning' || startStep === null) return [];
     worker.ready = true;
-    const found = this.#found(this.#states.told(this.#rankOf(worker), startStep, digest));
-    if (found.length > 0 || !this.#present.isReady) return found;
+    const effects = this.#rule(this.#states.told(this.#rankOf(worker), startStep, digest));
+    if (effects.length > 0 || !this.#present.isReady) return effects;
     if (this.#stopRequested && this.#present.isAlone) return this.#stopped('steps were computed again');
     const leaver = this.#members.find(({ leaving }) => leaving);
     if (leaver !== undefined && this.#members.length > 1) {
@@ -258,7 +257,7 @@ export class CoordinatorMachine {
   }
 
   #misconduct(workers: readonly Worker[], what: string): CoordinatorEffect[] {
-    return this.#found(this.#complaints.certain(this.#nowMs, workers, what));
+    return this.#rule(this.#complaints.certain(this.#nowMs, workers, what));
   }
 
   /** The run goes on without them; where it is certain that they do wrong they are told so. */
@@ -271,40 +270,40 @@ export class CoordinatorMachine {
   #memberFinished(worker: Worker, finished: StepResult & { type: 'finished' }): CoordinatorEffect[] {
     const waits = this.#present.firstFinished();
     worker.finished = finished;
-    const found = this.#found(this.#states.ended(this.#rankOf(worker), finished));
-    return found.length > 0 ? found : [...waits, ...this.#finishIfAll()];
+    const effects = this.#rule(this.#states.ended(this.#rankOf(worker), finished));
+    return effects.length > 0 ? effects : [...waits, ...this.#finishIfAll()];
   }
 
   #rankOf(worker: Worker): number {
     return this.#members.indexOf(worker);
   }
 
-  #found(finding: Finding): CoordinatorEffect[] {
-    switch (finding.is) {
+  #rule(ruling: Ruling): CoordinatorEffect[] {
+    switch (ruling.is) {
       case 'nothing':
         return [];
       case 'wait':
-        return [...finding.effects];
+        return [...ruling.effects];
       case 'agreed':
-        return [{ do: 'keep', step: finding.step }];
+        return [{ do: 'keep', step: ruling.step }];
       case 'wrong': {
-        const workers = finding.ranks.flatMap((rank) => this.#members[rank] ?? []);
-        return workers.length === 0 ? [] : this.#misconduct(workers, finding.what);
+        const workers = ruling.ranks.flatMap((rank) => this.#members[rank] ?? []);
+        return workers.length === 0 ? [] : this.#misconduct(workers, ruling.what);
       }
       case 'excluded':
-        return this.#exclude(finding.decision);
+        return this.#exclude(ruling.decision);
       case 'gone':
-        return this.#leftOut(finding.workers, finding.why);
+        return this.#leftOut(ruling.workers, ruling.why);
       case 'form':
-        return this.#reform(finding.reason);
+        return this.#reform(ruling.reason);
       case 'undecided': {
-        const text = undecidedText(finding.what, this.#progress.checkpointStep);
-        return this.#becomeFailed('LOCKSTEP_WEIGHTS_DIFFER', text, { step: finding.step });
+        const text = undecidedText(ruling.what, this.#progress.checkpointStep);
+        return this.#becomeFailed('LOCKSTEP_WEIGHTS_DIFFER', text, { step: ruling.step });
       }
       case 'over':
-        return this.#becomeFailed(finding.code, finding.message, finding.at);
+        return this.#becomeFailed(ruling.code, ruling.message, ruling.at);
       default:
-        return finding satisfies never;
+        return ruling satisfies never;
     }
   }
 
@@ -313,9 +312,6 @@ export class CoordinatorMachine {
   }
 
   #finishIfAll(): CoordinatorEffect[] {
-    // The others come to the end of their steps without the one that claims that a step has gone bad.
-    const { claimed } = this.#complaints;
-    if (claimed !== null) return this.#found(claimed);
     const endStep = this.#stopRequested ? 0 : this.#facts.endStep;
     const ending = endingOf(this.#members, endStep, this.#progress);
     switch (ending.is) {
@@ -325,6 +321,8 @@ export class CoordinatorMachine {
         return this.#states.replayTo === ending.step
           ? this.#reform(this.#states.replayed(ending.step))
           : this.#reform(`all stopped at step ${ending.step}, and were not told to`);
+      case 'claimedAlone':
+        return this.#rule(claimedAlone(ending.worker));
       case 'handedOver':
         return [...this.#release(this.#members[0]!), ...this.#reform('the last worker left')];
       case 'end':
@@ -375,7 +373,7 @@ export class CoordinatorMachine {
     if (this.#phase === 'gathering' && generation === this.#generation) {
       return this.#decided(this.#arrivals.neverBack(by, rank));
     }
-    return this.#isMember(by, generation) ? this.#found(this.#complaints.suspected(by, suspicion)) : [];
+    return this.#isMember(by, generation) ? this.#rule(this.#complaints.suspected(by, suspicion)) : [];
   }
 
   #timer(timer: Timer): CoordinatorEffect[] {
@@ -385,7 +383,7 @@ export class CoordinatorMachine {
     if (timer.generation !== this.#generation) return [];
     switch (timer.kind) {
       case 'evidence':
-        return this.#found(this.#complaints.due(this.#nowMs));
+        return this.#rule(this.#complaints.due(this.#nowMs));
       case 'replaying':
         return this.#late(this.#members.filter(({ finished }) => finished === null));
       case 'forming':
@@ -402,7 +400,7 @@ export class CoordinatorMachine {
   }
 
   #late(workers: readonly Worker[]): CoordinatorEffect[] {
-    return this.#found(this.#complaints.late(this.#nowMs, workers));
+    return this.#rule(this.#complaints.late(this.#nowMs, workers));
   }
 
   #closed({ connection, why, misconduct }: CoordinatorEvent & { is: 'closed' }): CoordinatorEffect[] {

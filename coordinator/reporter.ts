@@ -31,7 +31,7 @@ export function stepEvent(report: MessageOf<'report'>, facts: ReportFacts): Step
     epoch: facts.cadence.epochOf(report.step),
     loss: metrics.loss!,
     metrics,
-    learningRate: learningRateAt(facts.learningRate, report.step),
+    learningRate: learningRateAt(facts.learningRate, report.step, facts.cadence.steps),
     gradientNorm: report.gradientNorm,
     samplesPerSecond: report.seconds > 0 ? (to - from) / report.seconds : 0,
   };

@@ -141,6 +141,8 @@ export type Ending =
   | { readonly is: 'notYet' }
   /** The last worker leaves, and the state that it handed over is a checkpoint on disk. */
   | { readonly is: 'handedOver' }
+  /** The others came to the end of their steps; this one claims that a step has gone bad. */
+  | { readonly is: 'claimedAlone'; readonly worker: Worker }
   /** Nobody was told to end here: a member said so to the others. */
   | { readonly is: 'tooEarly'; readonly step: number }
   | { readonly is: 'end'; readonly step: number; readonly weightsSha256: string };
@@ -151,7 +153,9 @@ export function endingOf(
   endStep: number,
   progress: { isOnDisk(step: number): boolean },
 ): Ending {
-  if (members.some(({ finished }) => finished === null)) return { is: 'notYet' };
+  if (members.some(({ finished, failed }) => finished === null && !failed)) return { is: 'notYet' };
+  const claimant = members.find(({ failed }) => failed);
+  if (claimant !== undefined) return { is: 'claimedAlone', worker: claimant };
   const { step, weightsSha256 } = members[0]!.finished!;
   if (step >= endStep) return { is: 'end', step, weightsSha256 };
   if (!members.some(({ leaving }) => leaving)) return { is: 'tooEarly', step };

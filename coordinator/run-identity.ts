@@ -1,16 +1,20 @@
 // What makes a run this run, whoever computes it and however often it is taken up again: the fixed part of its config, its
-// data set, and from its first membership on the kernels. Journal and checkpoints have it. Pure.
+// data set, and from its first membership on the kernels. Journal and checkpoints have it. No I/O; the hash is node:crypto's.
 
+import { createHash } from 'node:crypto';
 import type { MessageOf } from '../proto/messages.ts';
 import type { Checkpoint } from '../src/checkpoint/state.ts';
 import { changeOfFixed, changeText, type FixedPart, fixedPart } from '../src/config/fixed-part.ts';
 import type { RunConfig } from '../src/config/schema.ts';
-import type { Dataset } from '../src/data/dataset.ts';
+import type { TrainingData } from '../src/data/dataset.ts';
+import type { Fitted } from '../src/data/fitted.ts';
 import { LockstepError } from '../src/errors.ts';
 
 export interface RunIdentity {
   readonly config: FixedPart;
   readonly datasetSha256: string;
+  /** SHA-256 of what was fitted on the data set: the same samples under other names or in other units are other data. */
+  readonly fittedSha256: string;
 }
 
 /** The kernels whose bits a run has, as its first member told them. */
@@ -25,10 +29,14 @@ export interface Journalled {
 
 export function identityOf(run: {
   readonly config: RunConfig;
-  readonly dataset: Pick<Dataset, 'sha256'>;
+  readonly dataset: Pick<TrainingData, 'sha256' | 'fitted'>;
 }): RunIdentity {
-  return { config: fixedPart(run.config), datasetSha256: run.dataset.sha256 };
+  const { sha256, fitted } = run.dataset;
+  return { config: fixedPart(run.config), datasetSha256: sha256, fittedSha256: sha256OfFitted(fitted) };
 }
+
+const sha256OfFitted = (fitted: Fitted): string =>
+  createHash('sha256').update(JSON.stringify(fitted)).digest('hex');
 
 export function numericsOf({ fingerprint, kernelHashes, backend, variant }: Numerics): Numerics {
   return { fingerprint, kernelHashes, backend, variant };
@@ -42,7 +50,10 @@ export function checkSameRun(
   from: Checkpoint | null,
 ): void {
   const checkpoint = `the checkpoint in ${out}`;
-  if (from !== null) checkSame(from, now, `${checkpoint} was made`, `${checkpoint} was trained on`);
+  if (from !== null) {
+    const made = { ...from, fittedSha256: sha256OfFitted(from.fitted) };
+    checkSame(made, now, `${checkpoint} was made`, `${checkpoint} was trained on`);
+  }
   const { identity, numerics, generation } = journal;
   const run = `the run in ${out}`;
   if (identity !== null) checkSame(identity, now, `${run} was begun`, `${run} was begun on`);
@@ -63,7 +74,7 @@ export function checkSameRun(
 }
 
 function checkSame(
-  before: { readonly config: unknown; readonly datasetSha256: string },
+  before: { readonly config: unknown; readonly datasetSha256: string; readonly fittedSha256: string },
   now: RunIdentity,
   made: string,
   trained: string,
@@ -73,7 +84,13 @@ function checkSame(
     const how = changeText(change);
     throw mismatch(`${made} ${how}; resume with the same config, or train into another --out`);
   }
-  if (before.datasetSha256 === now.datasetSha256) return;
+  if (before.datasetSha256 === now.datasetSha256) {
+    if (before.fittedSha256 === now.fittedSha256) return;
+    throw mismatch(
+      `${trained} a data set with other names of columns, or with values in other units; ` +
+        'resume with the same data, or train into another --out',
+    );
+  }
   const [then, is] = [before, now].map(({ datasetSha256 }) => datasetSha256.slice(0, 12));
   throw mismatch(
     `${trained} a data set of SHA-256 ${then}, but this one has ${is}; ` +

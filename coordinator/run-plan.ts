@@ -1,21 +1,22 @@
 // Everything about a run that is fixed before it starts, worked out once from config and data set. Pure.
 
 import type { RunConfig } from '../src/config/schema.ts';
-import type { Dataset } from '../src/data/dataset.ts';
+import type { TrainingData } from '../src/data/dataset.ts';
 import { cadenceOf } from '../src/engine/cadence.ts';
 import { type StateLayout, stateLayout } from '../src/engine/state.ts';
 import { LockstepError } from '../src/errors.ts';
-import { buildModel } from '../src/nn/build.ts';
+import { buildModel, type Model } from '../src/nn/build.ts';
 import type { ReportFacts } from './reporter.ts';
 
 export interface RunPlan {
   readonly config: RunConfig;
-  readonly dataset: Dataset;
+  readonly dataset: TrainingData;
   /** Directory of the run. */
   readonly out: string;
   /** Worker processes; 0: computed in this one. */
   readonly workers: number;
   readonly facts: ReportFacts;
+  readonly model: Model;
   readonly layout: StateLayout;
   readonly parameterCount: number;
   /** The last step to take now. */
@@ -25,7 +26,7 @@ export interface RunPlan {
 /** Throws LOCKSTEP_MODEL_INVALID or LOCKSTEP_DATA_INVALID where config and data do not fit each other. */
 export function planRun(options: {
   readonly config: RunConfig;
-  readonly dataset: Dataset;
+  readonly dataset: TrainingData;
   readonly out: string;
   readonly workers: number;
   readonly stopAfterStep: number | undefined;
@@ -55,6 +56,7 @@ export function planRun(options: {
     dataset,
     out: options.out,
     workers: options.workers,
+    model,
     layout,
     parameterCount: layout.parameters.reduce((sum, { size }) => sum + size, 0),
     endStep: Math.min(cadence.steps, options.stopAfterStep ?? cadence.steps),

@@ -12,10 +12,11 @@ import { coordinatorPath } from '../proto/version.ts';
 import { type FoundCheckpoint, firstOf, searchCheckpoints } from '../src/checkpoint/store.ts';
 import { weightsSha256 } from '../src/checkpoint/weights-hash.ts';
 import type { RunConfig } from '../src/config/schema.ts';
-import type { Dataset } from '../src/data/dataset.ts';
+import type { TrainingData } from '../src/data/dataset.ts';
 import type { RunEvent, RunResult } from '../src/engine/events.ts';
 import { asLockstepError, LockstepError } from '../src/errors.ts';
-import { idleStepsText } from './idle-steps.ts';
+import { machineMemory } from '../src/platform/machine-memory.ts';
+import { checkRun } from './checks/run-checks.ts';
 import { Journal } from './journal.ts';
 import { checkSameRun, identityOf } from './run-identity.ts';
 import { planRun, type RunPlan } from './run-plan.ts';
@@ -23,11 +24,13 @@ import { CoordinatorSession } from './session.ts';
 
 export interface OpenRunOptions {
   readonly config: RunConfig;
-  readonly dataset: Dataset;
+  readonly dataset: TrainingData;
   readonly out: string;
   readonly resume: boolean;
   /** Worker processes; 0: one worker inside of this process. */
   readonly workers: number;
+  /** Threads of each worker; left out where the workers are not on this machine. */
+  readonly threads?: number;
   /** With fewer the run pauses. */
   readonly workersMin?: number;
   /** Workers may be left of the coordinator before. */
@@ -66,12 +69,16 @@ export async function openRun(options: OpenRunOptions): Promise<OpenedRun> {
     if (found !== null && from?.step === plan.endStep && nobodyWaits) {
       return { is: 'over', result: await resultOf(found, plan, onEvent) };
     }
+    const warnings = checkRun({
+      plan,
+      resumes: resume,
+      threads: options.threads ?? null,
+      machine: machineMemory(),
+    });
     journal.begin(identity);
     if (found !== null) journal.keepsIn(dirname(found.path));
     else if (resume && journal.generation > 0) tellSeed(options);
-    const { learningRate, cadence } = plan.facts;
-    const idle = idleStepsText(learningRate, cadence.steps, resume);
-    if (idle !== null) onEvent({ event: 'notice', message: idle });
+    for (const message of warnings) onEvent({ event: 'notice', message: `warning: ${message}` });
     const session = new CoordinatorSession({
       plan,
       workersWanted: Math.max(1, workers),

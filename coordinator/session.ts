@@ -15,9 +15,11 @@ import { stateBytesOf } from '../src/engine/state.ts';
 import { asLockstepError, type ErrorCode, LockstepError } from '../src/errors.ts';
 import { deferred } from '../src/platform/deferred.ts';
 import { packageVersion } from '../src/platform/package-root.ts';
+import { Timers } from '../src/platform/timers.ts';
 import { BulkSender } from './bulk-sender.ts';
 import { CheckpointKeeper } from './checkpoint-keeper.ts';
 import type { ConnectionId, CoordinatorEffect, CoordinatorEvent, Timer } from './effects.ts';
+import { EventOrder } from './event-order.ts';
 import type { Journal } from './journal.ts';
 import { CoordinatorMachine } from './machine.ts';
 import { Patience } from './patience.ts';
@@ -42,6 +44,8 @@ export class CoordinatorSession {
   readonly #links = new Map<ConnectionId, Link<'coordinator'>>();
   readonly #keeper: CheckpointKeeper;
   readonly #bulk = new BulkSender();
+  readonly #timers = new Timers();
+  readonly #order: EventOrder;
   readonly #result = deferred<RunResult>();
   readonly #allClosed = deferred<void>();
   /** Connections are being ended, and no more are taken. */
@@ -94,6 +98,7 @@ export class CoordinatorSession {
         options.onEvent({ event: 'checkpoint', step, path });
       },
     });
+    this.#order = new EventOrder((step) => cadence.evaluateAfter(step), options.onEvent);
     // The caller awaits the result when everything is set up; until then nobody does.
     this.#result.promise.catch(() => undefined);
   }
@@ -220,7 +225,11 @@ export class CoordinatorSession {
         this.#formed(effect);
         return;
       case 'aligned':
-        if (effect.goesBack) this.#keeper.wentBack(effect.step);
+        if (effect.goesBack) {
+          this.#keeper.wentBack(effect.step);
+          this.#order.wentBack(effect.step);
+        }
+        this.#order.aligned(effect.step);
         onEvent({ event: 'notice', message: `generation ${this.#generation}: ${effect.reason}` });
         return;
       case 'journal':
@@ -232,7 +241,7 @@ export class CoordinatorSession {
       case 'stepReport': {
         const event = stepEvent(effect.report, plan.facts);
         if (plan.facts.testSamples === 0) this.#lastMetrics = event.metrics;
-        onEvent(event);
+        this.#order.step(event);
         return;
       }
       case 'evaluation': {
@@ -246,14 +255,22 @@ export class CoordinatorSession {
         this.#background(this.#keeper.keep(effect.step));
         return;
       case 'end':
+        this.#over();
         this.#background(this.#end(effect.step, effect.weightsSha256));
         return;
       case 'fail':
+        this.#over();
         this.#background(this.#failed(effect.code, effect.message));
         return;
       default:
         effect satisfies never;
     }
+  }
+
+  /** The machine has had its last say. */
+  #over(): void {
+    this.#timers.end();
+    this.#order.end();
   }
 
   #sendBulk(effect: Extract<CoordinatorEffect, { do: 'sendData' | 'sendState' }>): void {
@@ -268,7 +285,7 @@ export class CoordinatorSession {
 
   #evaluated(event: EvaluationEvent): void {
     this.#lastMetrics = event.metrics;
-    this.#options.onEvent(event);
+    this.#order.evaluated(event);
     if (Number.isFinite(event.metrics.loss)) {
       this.#background(this.#keeper.measured(event.step, event.metrics));
       return;
@@ -293,7 +310,7 @@ export class CoordinatorSession {
   }
 
   #setTimer(timer: Timer, ms: number): void {
-    setTimeout(() => this.#handle({ is: 'timer', timer }), ms).unref();
+    this.#timers.after(ms, () => this.#handle({ is: 'timer', timer }));
   }
 
   #formed(effect: Extract<CoordinatorEffect, { do: 'formed' }>): void {

@@ -1,9 +1,9 @@
 // The states of a generation's members, as the digests that they tell show them: whether all agree, what is kept of it, and where
-// all go back to the newest checkpoint because they do not. Pure; the machine carries a finding out.
+// all go back to the newest checkpoint because they do not. Pure; the machine carries a ruling out.
 
 import { Agreement, type Comparison } from './agreement.ts';
-import { type Finding, nothing } from './finding.ts';
 import { Replay } from './replay.ts';
+import { nothing, type Ruling } from './ruling.ts';
 import type { Worker } from './worker-record.ts';
 
 export class States {
@@ -55,12 +55,12 @@ export class States {
   }
 
   /** A member told the digest of its state after `step`. */
-  told(rank: number, step: number, digest: number): Finding {
-    return this.#found(rank, step, this.#agreement.tell(rank, step, digest));
+  told(rank: number, step: number, digest: number): Ruling {
+    return this.#rule(rank, step, this.#agreement.tell(rank, step, digest));
   }
 
   /** The snapshot of `step` came from rank 0, which tells its digest before. */
-  snapshotCame(step: number, digest: number): Finding {
+  snapshotCame(step: number, digest: number): Ruling {
     if (this.#agreement.digestOf(0, step) !== digest) {
       const what = `it sent a snapshot of step ${step} that is not the state of which it told the digest`;
       return { is: 'wrong', ranks: [0], what };
@@ -70,12 +70,12 @@ export class States {
   }
 
   /** A member came to the end of its steps. */
-  ended(rank: number, { step, weightsSha256 }: NonNullable<Worker['finished']>): Finding {
+  ended(rank: number, { step, weightsSha256 }: NonNullable<Worker['finished']>): Ruling {
     if (this.#agreement.digestOf(rank, step) === undefined) {
       const what = `it came to the end at step ${step} and told no digest of its state`;
       return { is: 'wrong', ranks: [rank], what };
     }
-    return this.#found(rank, step, this.#ends.tell(rank, 0, `${step} ${weightsSha256}`));
+    return this.#rule(rank, step, this.#ends.tell(rank, 0, `${step} ${weightsSha256}`));
   }
 
   /** All came to the end of the replay, and agree: why the next generation forms. */
@@ -86,7 +86,7 @@ export class States {
     return `all workers agree on the state after step ${step}, computed by each alone${whose}`;
   }
 
-  #found(rank: number, step: number, comparison: Comparison): Finding {
+  #rule(rank: number, step: number, comparison: Comparison): Ruling {
     switch (comparison.is) {
       case 'open':
         return nothing;
@@ -103,12 +103,12 @@ export class States {
     }
   }
 
-  #agreed(step: number): Finding {
+  #agreed(step: number): Ruling {
     return this.#snapshots.delete(step) ? { is: 'agreed', step } : nothing;
   }
 
   /** Nobody knows whose state is right. */
-  #goesBack(step: number): Finding {
+  #goesBack(step: number): Ruling {
     const told = this.#members.flatMap(({ hello }, rank): [string, number | string][] => {
       const digest = this.#agreement.digestOf(rank, step);
       return digest === undefined ? [] : [[hello!.workerId, digest]];
@@ -121,7 +121,7 @@ export class States {
   }
 
   /** Each computed alone, from the same state: whoever a majority contradicts computes wrongly. */
-  #settled(step: number, odd: readonly number[] | null): Finding {
+  #settled(step: number, odd: readonly number[] | null): Ruling {
     if (odd === null) return nothing;
     if (odd.length > 0) {
       const what = `computing up to step ${step} alone it comes to another state than most`;

@@ -4,6 +4,7 @@ import type { Checkpoint } from '../src/checkpoint/state.ts';
 import type { RunConfig } from '../src/config/schema.ts';
 import type { Dataset } from '../src/data/dataset.ts';
 import { checkFit } from '../src/data/fit.ts';
+import type { SplitName } from '../src/data/raw.ts';
 import type { CompiledModel } from '../src/engine/contract.ts';
 import type { Metrics } from '../src/engine/events.ts';
 import { totalReports } from '../src/engine/reports.ts';
@@ -26,12 +27,15 @@ export interface PredictedBatch {
   readonly outputs: Float32Array;
 }
 
+/** Samples as the model takes them. */
+export type InferenceData = Omit<Dataset, 'sha256' | 'classes'>;
+
 export interface InferenceOptions {
   readonly checkpoint: Checkpoint;
   /** The config that the checkpoint was trained with. */
   readonly config: RunConfig;
-  readonly dataset: Dataset;
-  readonly split: 'train' | 'test';
+  readonly dataset: InferenceData;
+  readonly split: SplitName;
   readonly backend: BackendName | undefined;
   /** At most one a shard is used. */
   readonly threads: number;
@@ -43,7 +47,10 @@ export interface InferenceResult {
   readonly samples: number;
 }
 
-/** Throws LOCKSTEP_CHECKPOINT_MISMATCH, LOCKSTEP_DATA_INVALID or LOCKSTEP_MODEL_INVALID where things do not fit. */
+/**
+ * Throws LOCKSTEP_CHECKPOINT_MISMATCH, LOCKSTEP_DATA_INVALID or LOCKSTEP_MODEL_INVALID where things do not fit, and
+ * LOCKSTEP_NOT_FINITE where a prediction would be no number.
+ */
 export async function inferCheckpoint(options: InferenceOptions): Promise<InferenceResult> {
   const { config, dataset, split } = options;
   const run = modelToInfer(config, dataset);
@@ -63,7 +70,7 @@ export async function inferCheckpoint(options: InferenceOptions): Promise<Infere
   const { backend } = selectBackend(options.backend);
   const threads = new LaneThreads(backend, lanes);
   try {
-    const pool = await LanePool.create({ compiled, threads, splits: dataset });
+    const pool = await LanePool.create({ compiled, threads, splits: dataset, purpose: 'inference' });
     loadWeights(pool, options.checkpoint, run);
     return { metrics: await runBatches(pool, options, compiled, samples), samples };
   } finally {
@@ -72,7 +79,7 @@ export async function inferCheckpoint(options: InferenceOptions): Promise<Infere
 }
 
 /** The data may have fewer classes than the data it was trained on, or no targets at all. */
-function modelToInfer(config: RunConfig, dataset: Dataset): RunModel {
+function modelToInfer(config: RunConfig, dataset: InferenceData): RunModel {
   const { loss, metrics } = config;
   const { outputSize, targetSize, inputShape } = buildModel(config.model, { loss, metrics });
   checkFit(dataset, { outputSize, targetSize, inputShape, loss });
@@ -106,8 +113,21 @@ async function runBatches(
     });
     const { outputSize } = compiled;
     const outputs = Float32Array.from(pool.memory.output.subarray(0, rows * outputSize));
+    checkFinite(outputs, outputSize, firstSample);
     await onBatch?.({ firstSample, rows, outputSize, outputs });
     firstSample += rows;
   }
   return Object.fromEntries(compiled.reports.map((name, report) => [name, totals[report]! / samples]));
+}
+
+/** The first class, or null in JSON, would look like a prediction. */
+function checkFinite(outputs: Float32Array, outputSize: number, firstSample: number): void {
+  const wrong = outputs.findIndex((value) => !Number.isFinite(value));
+  if (wrong < 0) return;
+  const sample = firstSample + Math.floor(wrong / outputSize);
+  throw new LockstepError(
+    'LOCKSTEP_NOT_FINITE',
+    `sample ${sample}: the model gives ${outputs[wrong]}, which is no prediction; ` +
+      'look for values of this sample far beyond those that the model was trained on',
+  );
 }

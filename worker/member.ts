@@ -272,7 +272,13 @@ export class Member {
     const samples = { train: dataset.train.samples, test: dataset.test.samples };
     const cadence = cadenceOf(run.config, samples);
     const { generation, endStep, rank } = membership;
-    const schedule = new StepSchedule({ samples: samples.train, batch, seed, optimizer });
+    const schedule = new StepSchedule({
+      samples: samples.train,
+      batch,
+      seed,
+      optimizer,
+      steps: cadence.steps,
+    });
     return new StepShell({
       plan: {
         alone: this.#peers === null,

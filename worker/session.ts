@@ -7,12 +7,14 @@ import type { MessageFrom, MessageOf } from '../proto/messages.ts';
 import { closeText, isBroken, type Link } from '../proto/transport/link.ts';
 import { weightsSha256 } from '../src/checkpoint/weights-hash.ts';
 import { parseConfig } from '../src/config/parse.ts';
-import type { Dataset } from '../src/data/dataset.ts';
+import { type Dataset, datasetBytes } from '../src/data/dataset.ts';
 import { datasetSha256 } from '../src/data/make-dataset.ts';
 import { DatasetAssembly } from '../src/data/share.ts';
+import { requireMemory } from '../src/engine/memory-budget.ts';
 import { namedTensors } from '../src/engine/state.ts';
 import { asLockstepError, LockstepError } from '../src/errors.ts';
 import { deferred } from '../src/platform/deferred.ts';
+import { machineMemory } from '../src/platform/machine-memory.ts';
 import type { ChosenBackend } from './choose-backend.ts';
 import { modelOfRun, type RunModel } from './engine.ts';
 import type { LanePool } from './lanes/lane-pool.ts';
@@ -70,6 +72,12 @@ function modelFor({ config, dataset }: MessageOf<'welcome'>): Pick<Prepared, 'co
   return { config, run };
 }
 
+/** Throws LOCKSTEP_OUT_OF_MEMORY before anything of the data set is taken. */
+function checkDataMemory(dataset: MessageOf<'welcome'>['dataset']): void {
+  const bytes = datasetBytes(dataset, dataset.trainSamples + dataset.testSamples);
+  requireMemory('this worker', { 'data set': bytes }, machineMemory());
+}
+
 export class WorkerSession {
   readonly #options: WorkerSessionOptions;
   readonly #machine = new WorkerMachine();
@@ -121,6 +129,7 @@ export class WorkerSession {
   }
 
   #waitWhileAway(): void {
+    if (this.#ending.signal.aborted) return;
     const message = 'left without handing over: the coordinator is away';
     this.#awayTimer ??= setTimeout(() => this.#handle({ is: 'gaveUp', message }), leaveAwayMs).unref();
   }
@@ -219,6 +228,7 @@ export class WorkerSession {
     const before = this.#prepared;
     const here = [before?.dataset ?? null, this.#options.dataset];
     const given = here.find((each) => each?.sha256 === dataset.sha256) ?? null;
+    if (given === null) checkDataMemory(dataset);
     this.#threads.start();
     this.#prepared = {
       runId,

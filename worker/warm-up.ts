@@ -17,7 +17,7 @@ export async function warmUp(run: RunModel, dataset: Dataset, threads: LaneThrea
   if (compiled.arenaSize * Float32Array.BYTES_PER_ELEMENT > arenaBytesMax) return;
   const pool = await LanePool.create({ compiled, threads, splits: dataset });
   const { batch, seed, optimizer } = run.config;
-  const schedule = new StepSchedule({ samples: dataset.train.samples, batch, seed, optimizer });
+  const schedule = new StepSchedule({ samples: dataset.train.samples, batch, seed, optimizer, steps: 1 });
   setInitialState(pool.memory, run);
   pool.memory.writeStepTable(0, schedule.at(1));
   for (const [index, segment] of [...compiled.step, ...compiled.update].entries()) {

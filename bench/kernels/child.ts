@@ -46,7 +46,7 @@ async function timeWorkload({ config }: Workload, backend: Backend): Promise<voi
   const memory = new EngineMemory(compiled, arena);
   setInitialState(memory, run);
   const { batch, seed, optimizer } = config;
-  const schedule = new StepSchedule({ samples: dataset.train.samples, batch, seed, optimizer });
+  const schedule = new StepSchedule({ samples: dataset.train.samples, batch, seed, optimizer, steps: 1 });
   const rows = memory.writeStepTable(0, schedule.at(1));
   const runner = backend.attach(arena.handle, 0);
   const table = memory.tableAt(0);

@@ -46,7 +46,7 @@ export async function measureProfile(options: {
   const memory = new EngineMemory(compiled, backend.createArena(compiled.arenaSize));
   setInitialState(memory, run);
   const { batch, seed, optimizer } = config;
-  const schedule = new StepSchedule({ samples: dataset.train.samples, batch, seed, optimizer });
+  const schedule = new StepSchedule({ samples: dataset.train.samples, batch, seed, optimizer, steps: 1 });
   const ring = compiled.tables.count;
   for (let slot = 0; slot < ring; slot += 1) memory.writeStepTable(slot, schedule.at(slot + 1));
   const rows = shardStart(assignment.endShard, Math.min(batch, dataset.train.samples), config.shards);

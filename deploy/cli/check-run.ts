@@ -2,11 +2,13 @@
 
 import { isLoopback } from '../../proto/transport/loopback.ts';
 import type { RunConfig } from '../../src/config/schema.ts';
-import type { DataConfig } from '../../src/config/schema-data.ts';
-import type { Dataset } from '../../src/data/dataset.ts';
+import { type DataConfig, knownInputShape } from '../../src/config/schema-data.ts';
+import { type Dataset, datasetBytes } from '../../src/data/dataset.ts';
 import { checkFit } from '../../src/data/fit.ts';
+import { type MachineMemory, requireMemory } from '../../src/engine/memory-budget.ts';
 import { LockstepError } from '../../src/errors.ts';
 import { buildModel } from '../../src/nn/build.ts';
+import { machineMemory } from '../../src/platform/machine-memory.ts';
 import type { Address } from './run-api.ts';
 
 export interface Lanes {
@@ -97,8 +99,22 @@ export function stepsOf(config: RunConfig, trainSamples: number): number {
   return config.steps ?? (config.epochs ?? 0) * Math.ceil(trainSamples / config.batch);
 }
 
-/** Throws LOCKSTEP_MODEL_INVALID where the model is wrong in itself; with `dataset` also what checkFit throws. */
+/**
+ * Throws LOCKSTEP_MODEL_INVALID where the model is wrong in itself; with `dataset` also what checkFit throws, and without it
+ * LOCKSTEP_OUT_OF_MEMORY where the config alone tells that the data set does not fit.
+ */
 export function checkModel(config: RunConfig, dataset?: Dataset): void {
   const model = buildModel(config.model, { loss: config.loss, metrics: config.metrics });
   if (dataset !== undefined) checkFit(dataset, { ...model, loss: config.loss });
+  else checkDrawnData(config.data, model.targetSize, machineMemory());
+}
+
+/** Data that the program makes itself is there twice at the most: as it is drawn, and scaled. */
+function checkDrawnData(data: DataConfig, targetSize: number, machine: MachineMemory): void {
+  const inputShape = knownInputShape(data);
+  if (inputShape === null || (data.kind !== 'digits' && data.kind !== 'synthetic')) return;
+  const bytes = datasetBytes({ inputShape, targetSize }, data.train + data.test);
+  // Digits are drawn as bytes.
+  const drawn = data.kind === 'digits' ? bytes / Float32Array.BYTES_PER_ELEMENT : bytes;
+  requireMemory('the data', { 'data set': bytes + drawn }, machine);
 }

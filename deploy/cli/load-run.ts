@@ -5,7 +5,7 @@ import { dirname, extname } from 'node:path';
 import { loadConfigFile } from '../../src/config/load.ts';
 import { overrideConfig } from '../../src/config/parse.ts';
 import type { RunConfig } from '../../src/config/schema.ts';
-import type { Dataset } from '../../src/data/dataset.ts';
+import type { TrainingData } from '../../src/data/dataset.ts';
 import { loadDataset } from '../../src/data/load.ts';
 import { LockstepError } from '../../src/errors.ts';
 import { checkData } from './check-run.ts';
@@ -34,7 +34,7 @@ export async function loadRunData(
   config: RunConfig,
   configPath: string,
   directory: string | undefined,
-): Promise<Dataset> {
+): Promise<TrainingData> {
   checkData(config.data, directory);
   return loadDataset(config.data, { directory: directory ?? dirname(configPath) });
 }

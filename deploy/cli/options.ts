@@ -8,7 +8,7 @@ import type { Address } from './run-api.ts';
 
 export const workersMax = 256;
 export const threadsMax = 1024;
-const backends: readonly BackendName[] = ['native', 'wasm', 'reference'];
+export const backends = ['native', 'wasm', 'reference'] as const satisfies readonly BackendName[];
 
 /** A path: anything but nothing, which a script gives whose variable is not set. */
 export function path(text: string): string {

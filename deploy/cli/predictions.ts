@@ -1,17 +1,18 @@
 // From a model's raw outputs to what a person wants of a prediction, as CSV or JSON. Pure.
 // Softmax cross entropy: the class and probabilities; sigmoid cross entropy: probabilities; squared error: the values.
+// Numbers are float32, printed with the fewest digits that read back as the same float32.
 
 import type { LossKind } from '../../src/ir/ops.ts';
 import { exp } from '../../src/numerics/math.ts';
+import { float32Text } from './float-text.ts';
 
 export interface PredictionShape {
   readonly loss: LossKind;
   /** Numbers of one sample's output. */
   readonly outputs: number;
+  /** Names of the columns that are predicted, one an output; null where they have none. */
+  readonly targets: readonly string[] | null;
 }
-
-const digits = 6;
-const rounded = (value: number): number => Number(value.toPrecision(digits));
 
 /** Probabilities of the classes, from logits. */
 export function softmax(logits: ArrayLike<number>): number[] {
@@ -33,14 +34,23 @@ function numbered(name: string, count: number): string[] {
   return count === 1 ? [name] : Array.from({ length: count }, (_, index) => `${name}${index}`);
 }
 
-export function csvHeader({ loss, outputs }: PredictionShape): string {
+const sampleName = 'sample';
+
+const csvField = (text: string): string =>
+  /^\s|\s$|[",\r\n]/.test(text) || text === '' ? `"${text.replaceAll('"', '""')}"` : text;
+
+/** Values are named as the columns that they predict, unless one of those is called as the first column is. */
+export function csvHeader({ loss, outputs, targets }: PredictionShape): string {
   switch (loss) {
     case 'softmaxCrossEntropy':
-      return ['sample', 'class', ...numbered('probability', outputs)].join(',');
+      return [sampleName, 'class', ...numbered('probability', outputs)].join(',');
     case 'sigmoidCrossEntropy':
-      return ['sample', ...numbered('probability', outputs)].join(',');
-    case 'meanSquaredError':
-      return ['sample', ...numbered('value', outputs)].join(',');
+      return [sampleName, ...numbered('probability', outputs)].join(',');
+    case 'meanSquaredError': {
+      const isNamed = targets !== null && !targets.includes(sampleName);
+      const names = isNamed ? targets : numbered('value', outputs);
+      return [sampleName, ...names].map(csvField).join(',');
+    }
     default:
       return loss satisfies never;
   }
@@ -49,25 +59,32 @@ export function csvHeader({ loss, outputs }: PredictionShape): string {
 export function predictionCsv(sample: number, outputs: ArrayLike<number>, { loss }: PredictionShape): string {
   if (loss !== 'softmaxCrossEntropy') return [sample, ...valuesOf(outputs, loss)].join(',');
   const probabilities = softmax(outputs);
-  return [sample, largestIndex(probabilities), ...probabilities.map(rounded)].join(',');
+  return [sample, largestIndex(probabilities), ...textsOf(probabilities)].join(',');
 }
 
+/** `values` is an object where the targets have names, else an array. */
 export function predictionJson(
   sample: number,
   outputs: ArrayLike<number>,
-  { loss }: PredictionShape,
+  { loss, targets }: PredictionShape,
 ): string {
-  if (loss === 'meanSquaredError') return JSON.stringify({ sample, values: valuesOf(outputs, loss) });
+  if (loss === 'meanSquaredError') {
+    const values = valuesOf(outputs, loss);
+    if (targets === null) return `{"sample":${sample},"values":[${values.join(',')}]}`;
+    const members = targets.map((name, i) => `${JSON.stringify(name)}:${values[i]}`);
+    return `{"sample":${sample},"values":{${members.join(',')}}}`;
+  }
   if (loss === 'sigmoidCrossEntropy')
-    return JSON.stringify({ sample, probabilities: valuesOf(outputs, loss) });
+    return `{"sample":${sample},"probabilities":[${valuesOf(outputs, loss).join(',')}]}`;
   const probabilities = softmax(outputs);
-  return JSON.stringify({
-    sample,
-    class: largestIndex(probabilities),
-    probabilities: probabilities.map(rounded),
-  });
+  const texts = textsOf(probabilities).join(',');
+  return `{"sample":${sample},"class":${largestIndex(probabilities)},"probabilities":[${texts}]}`;
 }
 
-function valuesOf(outputs: ArrayLike<number>, loss: LossKind): number[] {
-  return Array.from(outputs, (value) => rounded(loss === 'sigmoidCrossEntropy' ? sigmoid(value) : value));
+function valuesOf(outputs: ArrayLike<number>, loss: LossKind): string[] {
+  const values = Array.from(outputs);
+  return textsOf(loss === 'sigmoidCrossEntropy' ? values.map(sigmoid) : values);
 }
+
+const textsOf = (values: readonly number[]): string[] =>
+  values.map((value) => float32Text(Math.fround(value)));

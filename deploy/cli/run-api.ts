@@ -3,7 +3,7 @@
 
 import type { TlsIdentity } from '../../proto/transport/tls.ts';
 import type { RunConfig } from '../../src/config/schema.ts';
-import type { Dataset } from '../../src/data/dataset.ts';
+import type { TrainingData } from '../../src/data/dataset.ts';
 import type { RunEvent, RunResult, StopSignal } from '../../src/engine/events.ts';
 import type { BackendName } from '../../src/kernels/backend.ts';
 
@@ -18,7 +18,7 @@ export interface Address {
 /** What every run has, wherever its workers are. */
 export interface RunOptions {
   readonly config: RunConfig;
-  readonly dataset: Dataset;
+  readonly dataset: TrainingData;
   /** Directory for checkpoints and metrics. */
   readonly out: string;
   /** With fewer workers the run pauses, and goes on by itself when there are enough. */

@@ -5,13 +5,14 @@ import { hasMembership } from '../../coordinator/journal.ts';
 import { listenForWorkers, openRun } from '../../coordinator/serve.ts';
 import type { CoordinatorSession } from '../../coordinator/session.ts';
 import { memoryPair } from '../../proto/transport/link.ts';
-
 import { isLoopback } from '../../proto/transport/loopback.ts';
 import { Token } from '../../proto/transport/token.ts';
 import type { RunEvent, RunResult } from '../../src/engine/events.ts';
 import { asLockstepError, LockstepError } from '../../src/errors.ts';
+import { selectBackend } from '../../src/kernels/select.ts';
 import { joinRun, runInProcess } from '../../worker/run.ts';
 import { type LocalWorkerExit, type LocalWorkers, startLocalWorkers } from '../launch/local-workers.ts';
+import { type Callbacks, withCallbacks } from './callbacks.ts';
 import { joinUrlOf } from './join-url.ts';
 import type {
   CoordinatorOptions,
@@ -26,17 +27,24 @@ import { forgetToken, type RunToken, tokenOfRun } from './run-token.ts';
 const notice = (onEvent: OnEvent, message: string): void =>
   onEvent({ event: 'notice', message } satisfies RunEvent);
 
-async function trainCluster(options: TrainOptions): Promise<RunResult> {
-  const run = await openRun(options);
-  if (run.is === 'over') return run.result;
-  const { session } = run;
-  options.signal.onStop(() => session.stop());
-  try {
-    return await (options.workers === 0 ? trainHere(options, session) : trainWithProcesses(options, session));
-  } catch (error) {
-    await letGo(session, error);
-    throw error;
-  }
+function trainCluster(asked: TrainOptions): Promise<RunResult> {
+  return withCallbacks(asked, async (callbacks) => {
+    // Before there is anything to clean up, and with the exit code that it would have in a worker process.
+    if (asked.backend !== undefined) selectBackend(asked.backend);
+    const options = { ...asked, onEvent: callbacks.onEvent };
+    const run = await openRun(options);
+    if (run.is === 'over') return run.result;
+    const { session } = run;
+    try {
+      callbacks.onStop(() => session.stop());
+      return await (options.workers === 0
+        ? trainHere(options, session)
+        : trainWithProcesses(options, session));
+    } catch (error) {
+      await letGo(session, error);
+      throw error;
+    }
+  });
 }
 
 /** Whatever came in between: the lock of the run goes, and its journal where nobody ever joined. */
@@ -128,19 +136,22 @@ function describeExit({ worker, code, signal, lastLine }: LocalWorkerExit): stri
   return `worker process ${worker} ended with ${how}${text && `: ${text}`}`;
 }
 
-async function serveCoordinator(options: CoordinatorOptions): Promise<RunResult> {
-  const run = await openRun({ ...options, membersComeBack: true });
-  if (run.is === 'over') return run.result;
-  const { session } = run;
-  let own: RunToken | null = null;
-  try {
-    own = options.token === undefined ? tokenOfRun(options.out) : null;
-    return await serve(options, session, own);
-  } catch (error) {
-    await letGo(session, error);
-    if (own?.isNew === true && !hasMembership(options.out)) forgetToken(own);
-    throw error;
-  }
+function serveCoordinator(asked: CoordinatorOptions): Promise<RunResult> {
+  return withCallbacks(asked, async (callbacks) => {
+    const options = { ...asked, onEvent: callbacks.onEvent };
+    const run = await openRun({ ...options, membersComeBack: true });
+    if (run.is === 'over') return run.result;
+    const { session } = run;
+    let own: RunToken | null = null;
+    try {
+      own = options.token === undefined ? tokenOfRun(options.out) : null;
+      return await serve(options, session, own, callbacks);
+    } catch (error) {
+      await letGo(session, error);
+      if (own?.isNew === true && !hasMembership(options.out)) forgetToken(own);
+      throw error;
+    }
+  });
 }
 
 /** `own`: the token of the run's directory, where none was given. */
@@ -148,8 +159,9 @@ async function serve(
   options: CoordinatorOptions,
   session: CoordinatorSession,
   own: RunToken | null,
+  callbacks: Callbacks,
 ): Promise<RunResult> {
-  const { listen, insecure, tls, signal, onEvent } = options;
+  const { listen, insecure, tls, onEvent } = options;
   const token = own?.token ?? parseToken(options.token ?? '');
   const listener = await listenForWorkers(session, { ...listen, token, insecure, tls });
   const scheme = tls?.cert === undefined ? 'ws' : 'wss';
@@ -168,7 +180,7 @@ async function serve(
         : `the token of this run, from ${own.file}`;
       notice(onEvent, `${which}; workers join by: ${join}${elsewhere}`);
     }
-    signal.onStop(() => session.stop());
+    callbacks.onStop(() => session.stop());
     return await session.result;
   } finally {
     await listener.close();

@@ -1,4 +1,4 @@
-// Makes a clone ready to run: packages, native addon, dist/. `npm start`, `npm test` and `npm run bench` call it first,
+// Makes a clone ready to run: packages, native addon, dist/. `npm start`, `npm test`, `npm run bench` and `npm pack` call it first,
 // so it runs before node_modules exists: plain Node, no dependencies. Silent when there is nothing to do; otherwise one
 // line on stderr for each thing done, with its seconds. Two at once are safe: the second waits for the first.
 
@@ -75,7 +75,16 @@ function packagesAreInstalled() {
 function installPackages() {
   if (packagesAreInstalled()) return;
   // No package needs its install script here; the addon is built below, where its outcome can be told.
-  const args = ['ci', '--include=dev', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
+  // `npm pack --dry-run` hands its own flag down by the environment.
+  const args = [
+    'ci',
+    '--include=dev',
+    '--ignore-scripts',
+    '--no-dry-run',
+    '--no-audit',
+    '--no-fund',
+    '--loglevel=error',
+  ];
   const npm = process.env.npm_execpath;
   const label = 'installing packages from the npm registry';
   if (npm !== undefined && /\.[cm]?js$/.test(npm)) runStep(label, process.execPath, [npm, ...args]);

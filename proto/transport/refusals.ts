@@ -6,6 +6,7 @@ import { limits } from '../limits.ts';
 export class Refusals {
   /** By host: when the next one would have its turn if all turns were taken, in milliseconds of performance.now(). */
   readonly #turns = new Map<string, number>();
+  readonly #waiting = new Set<NodeJS.Timeout>();
 
   /** Calls `answer` when it is this host's turn. */
   tell(host: string, answer: () => void): void {
@@ -15,7 +16,21 @@ export class Refusals {
     const turnMs = Math.max(this.#turns.get(host) ?? earliestMs, earliestMs);
     this.#remember(host, turnMs + refusalIntervalMs, earliestMs);
     if (turnMs <= nowMs) answer();
-    else setTimeout(answer, turnMs - nowMs).unref();
+    else this.#later(turnMs - nowMs, answer);
+  }
+
+  /** Whoever waits is not answered any more: its connection ends. */
+  end(): void {
+    for (const timer of this.#waiting) clearTimeout(timer);
+    this.#waiting.clear();
+  }
+
+  #later(ms: number, answer: () => void): void {
+    const timer = setTimeout(() => {
+      this.#waiting.delete(timer);
+      answer();
+    }, ms).unref();
+    this.#waiting.add(timer);
   }
 
   #remember(host: string, turnMs: number, earliestMs: number): void {

@@ -183,6 +183,7 @@ export async function listen<Local extends End>(options: ListenOptions<Local>): 
     port: (server.address() as AddressInfo).port,
     close: () =>
       new Promise((resolve) => {
+        refusals.end();
         server.close(() => resolve());
         for (const stream of open) stream.destroy();
       }),

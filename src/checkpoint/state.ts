@@ -2,6 +2,7 @@
 // It says nothing of workers: any number of them goes on from it.
 
 import { z } from 'zod';
+import { type Fitted, fittedSchema } from '../data/fitted.ts';
 import { LockstepError } from '../errors.ts';
 import type { NamedTensor, TensorFile } from './safetensors.ts';
 
@@ -17,6 +18,10 @@ export interface Checkpoint {
   readonly fingerprint: string;
   /** SHA-256 of the data set it was trained on, as the data set names itself. */
   readonly datasetSha256: string;
+  /** SHA-256 of its training split alone. */
+  readonly trainSha256: string;
+  /** What was fitted on the training split: other data is treated by it. */
+  readonly fitted: Fitted;
   /** In the model's own order, as are statistics and each slot. */
   readonly parameters: readonly NamedTensor[];
   readonly statistics: readonly NamedTensor[];
@@ -28,7 +33,8 @@ export interface Checkpoint {
 }
 
 const format = 'lockstep-checkpoint';
-const version = '1';
+/** 2 added what was fitted on the training data. */
+const version = 2;
 
 const count = z
   .string()
@@ -43,6 +49,8 @@ const metadataSchema = z.object({
   config: z.string(),
   fingerprint: z.string(),
   datasetSha256: sha256,
+  trainSha256: sha256,
+  fitted: z.string(),
   metrics: z.string(),
   previousSha256: z.union([z.literal(''), sha256]),
   /** How many of the file's tensors, in their order, are parameters, then statistics; the slots follow. */
@@ -64,12 +72,14 @@ export function tensorsOfCheckpoint(checkpoint: Checkpoint): TensorFile {
   const finite = Object.entries(checkpoint.metrics).filter(([, value]) => Number.isFinite(value));
   const metadata = {
     format,
-    version,
+    version: String(version),
     step: String(checkpoint.step),
     seed: String(checkpoint.seed),
     config: JSON.stringify(checkpoint.config),
     fingerprint: checkpoint.fingerprint,
     datasetSha256: checkpoint.datasetSha256,
+    trainSha256: checkpoint.trainSha256,
+    fitted: JSON.stringify(checkpoint.fitted),
     metrics: JSON.stringify(Object.fromEntries(finite)),
     previousSha256: checkpoint.previousSha256 ?? '',
     parameters: String(parameters.length),
@@ -86,11 +96,10 @@ function invalid(what: string): LockstepError {
 /** @throws LockstepError LOCKSTEP_CHECKPOINT_INVALID for a file that is no checkpoint of ours */
 export function checkpointOfTensors({ tensors, metadata }: TensorFile): Checkpoint {
   if (metadata.format !== format) throw invalid('a safetensors file, but not a checkpoint of this program');
-  if (metadata.version !== version)
-    throw invalid(`a checkpoint of format version ${metadata.version}; this program reads ${version}`);
+  if (metadata.version !== String(version)) throw invalid(otherVersion(metadata.version ?? '', version));
   const parsed = metadataSchema.safeParse(metadata);
   if (!parsed.success) throw invalid(`its metadata lacks a valid ${String(parsed.error.issues[0]?.path[0])}`);
-  const { step, seed, fingerprint, datasetSha256, previousSha256, ...rest } = parsed.data;
+  const { step, seed, fingerprint, datasetSha256, trainSha256, previousSha256, ...rest } = parsed.data;
   const firstSlot = rest.parameters + rest.statistics;
   if (tensors.length !== firstSlot + rest.slots * rest.parameters) {
     throw invalid(`has ${tensors.length} tensors, not the number that its metadata says`);
@@ -98,12 +107,16 @@ export function checkpointOfTensors({ tensors, metadata }: TensorFile): Checkpoi
   const parameters = tensors.slice(0, rest.parameters);
   const metrics = metricsSchema.safeParse(jsonOf(rest.metrics, 'metrics'));
   if (!metrics.success) throw invalid('its metadata lacks a valid metrics');
+  const fitted = fittedSchema.safeParse(jsonOf(rest.fitted, 'fitted'), { jitless: true });
+  if (!fitted.success) throw invalid(`its metadata lacks a valid fitted: ${issueOf(fitted.error)}`);
   return {
     step,
     seed,
     config: jsonOf(rest.config, 'config'),
     fingerprint,
     datasetSha256,
+    trainSha256,
+    fitted: fitted.data,
     parameters,
     statistics: tensors.slice(rest.parameters, firstSlot),
     slots: Array.from({ length: rest.slots }, (_, slot) =>
@@ -112,6 +125,20 @@ export function checkpointOfTensors({ tensors, metadata }: TensorFile): Checkpoi
     metrics: metrics.data,
     previousSha256: previousSha256 || null,
   };
+}
+
+/** A version 1 does not say how its data was scaled, so that nothing can be predicted or trained on with certainty. */
+function otherVersion(found: string, own: number): string {
+  const remedy =
+    Number(found) < own
+      ? 'it does not hold the scaling and the columns of its data: train again, or use the version of this program that wrote it'
+      : 'use the version of this program that wrote it, or a later one';
+  return `a checkpoint of format version ${found}, but this program reads version ${own}; ${remedy}`;
+}
+
+function issueOf({ issues }: z.ZodError): string {
+  const [first] = issues;
+  return first === undefined ? '' : `${[...first.path, first.message].join(' ')}`;
 }
 
 /** The first tensors of `tensors` with the prefix of the slot taken off; each belongs to the parameter at its place. */

@@ -2,8 +2,10 @@
 // SHA-256. The .json is written last: a checkpoint without one never came to its end.
 
 import { readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
+import { requireMemory } from '../engine/memory-budget.ts';
 import { LockstepError } from '../errors.ts';
+import { machineMemory } from '../platform/machine-memory.ts';
 import { makeDirectory, namesIn, removeFile, temporaryExtension, writeDurably } from './durable-file.ts';
 import { type Retention, stepsThatStay } from './retention.ts';
 import { decodeSafetensors, encodeSafetensors } from './safetensors.ts';
@@ -19,6 +21,12 @@ const namePattern = /^step-(\d{6,15})\.safetensors$/;
 const nameOf = (step: number): string => `step-${String(step).padStart(6, '0')}${extension}`;
 const sidecarOf = (path: string): string =>
   `${path.endsWith(extension) ? path.slice(0, -extension.length) : path}.json`;
+
+/** The directory of the run that the checkpoint at `path` lies in; null for one that was copied out of it. */
+export function runDirectoryOf(path: string): string | null {
+  const place = dirname(resolve(path));
+  return basename(place) === folder ? dirname(place) : null;
+}
 
 /**
  * Writes a checkpoint into the run's directory and gives the file's path. It is chained to the one before it where
@@ -104,7 +112,8 @@ export async function searchCheckpoints(directory: string): Promise<Search> {
         finished++;
         return { checkpoint: await readCheckpoint(path), path, skipped };
       } catch (error) {
-        if (!(error instanceof LockstepError)) throw error;
+        // A good checkpoint that does not fit is not passed over for an older one.
+        if (!(error instanceof LockstepError) || error.code === 'LOCKSTEP_OUT_OF_MEMORY') throw error;
         skipped.push(error.message);
       }
     }
@@ -152,8 +161,11 @@ function invalid(path: string, what: string): LockstepError {
 
 async function readBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
   try {
+    const { size } = await stat(path);
+    requireMemory(path, { 'checkpoint copies': size }, machineMemory());
     return await readFile(path);
   } catch (error) {
+    if (error instanceof LockstepError) throw error;
     const code = (error as NodeJS.ErrnoException).code;
     const why = code === 'ENOENT' ? 'there is no such file' : `cannot be read: ${code}`;
     throw new LockstepError('LOCKSTEP_CHECKPOINT_NOT_FOUND', `${path}: ${why}`, { cause: error });

@@ -7,9 +7,9 @@ import { scratchFloats, scratchFloatsFor } from '../kernels/scratch.ts';
 import { arenaHeaderFields, arenaHeaderSize } from '../kernels/step-table.ts';
 import type { LoweredProgram, Work } from './graph-to-items.ts';
 import type { Buffer, Item } from './instructions.ts';
+import { aligned } from './layout.ts';
 import {
   checkArenaSize,
-  type Lifetime,
   lifetimes,
   type Places,
   placeByLifetime,
@@ -24,11 +24,17 @@ const barrierSize = 64;
 export interface ArenaPlan {
   readonly places: Places;
   readonly programOffset: number;
+  readonly activations: CompiledModel['activations'];
   readonly header: Int32Array;
   readonly tables: CompiledModel['tables'];
 }
 
-export function planArena(work: Work, lowered: LoweredProgram, tableCount: number): ArenaPlan {
+export function planArena(
+  work: Work,
+  lowered: LoweredProgram,
+  tableCount: number,
+  gapFloats: number,
+): ArenaPlan {
   const { assignment, rowsMax, nodes, state, training, optimizations } = work;
   const { lanes, shards, firstShard, endShard } = assignment;
   const tableSize = tableLayout({
@@ -42,13 +48,19 @@ export function planArena(work: Work, lowered: LoweredProgram, tableCount: numbe
   const kept = new Set([parameters, statistics, ...slots, partials, gradient, inputs, targets, output]);
 
   const places: Places = new Map();
-  let end = placeSideBySide([barrier, tables, scratch, ...kept], arenaHeaderSize, places);
-  end = placeSideBySide(unplacedPermanent(lowered.timeline, places), end, places);
-  const placeTransient = optimizations.shareMemory ? placeByLifetime : placeApart;
-  const programOffset = Math.max(
-    placeTransient(lifetimes(lowered.timeline), end, places),
-    placeTransient(lifetimes(lowered.evaluate), end, places),
-  );
+  const gap = aligned(gapFloats);
+  let end = placeSideBySide([barrier, tables, scratch, ...kept], arenaHeaderSize + gap, places, gap);
+  end = placeSideBySide(unplacedPermanent(lowered.timeline, places), end, places, gap);
+  const isShared = optimizations.shareMemory && gap === 0;
+  const placeTransient = (items: readonly Item[], base: number): number => {
+    const lives = lifetimes(items);
+    if (isShared) return placeByLifetime(lives, base, places);
+    const buffers = lives.flatMap(({ buffer }) => (places.has(buffer) ? [] : [buffer]));
+    return placeSideBySide(buffers, base, places, gap);
+  };
+  const stepEnd = placeTransient(lowered.timeline, end);
+  const evaluateEnd = placeTransient(lowered.evaluate, isShared ? end : stepEnd);
+  const programOffset = Math.max(stepEnd, evaluateEnd);
   checkArenaSize(programOffset);
   verifyPlaces([...lowered.timeline, ...lowered.evaluate], places, programOffset);
 
@@ -65,17 +77,10 @@ export function planArena(work: Work, lowered: LoweredProgram, tableCount: numbe
   return {
     places,
     programOffset,
+    activations: { step: stepEnd - end, evaluate: evaluateEnd - end },
     header,
     tables: { offset: places.get(tables)!, size: tableSize, count: tableCount },
   };
-}
-
-function placeApart(lives: readonly Lifetime[], base: number, places: Places): number {
-  return placeSideBySide(
-    lives.map(({ buffer }) => buffer),
-    base,
-    places,
-  );
 }
 
 /** Of one lane. */

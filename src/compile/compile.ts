@@ -30,6 +30,8 @@ export interface CompileOptions {
   readonly tables?: number | undefined;
   /** Passes to leave out or keep; all run where not given. */
   readonly optimizations?: Partial<Optimizations> | undefined;
+  /** Debugging: floats left free around each buffer, which then shares its memory with no other. 0 where not given. */
+  readonly gapFloats?: number | undefined;
 }
 
 /** A compiled model with the lists its words were made from, for printing, diagnosis and tests. */
@@ -53,7 +55,7 @@ export function compileProgram(options: CompileOptions): Program {
   const { alone, assignment } = work;
   const { lanes } = assignment;
   const lowered = lowerProgram(work);
-  const arena = planArena(work, lowered, options.tables ?? tablesDefault);
+  const arena = planArena(work, lowered, options.tables ?? tablesDefault, options.gapFloats ?? 0);
   const { places } = arena;
 
   const step = insertBarriers(alone ? lowered.timeline : lowered.step, places, lanes, alone);
@@ -75,6 +77,7 @@ export function compileProgram(options: CompileOptions): Program {
     assignment,
     rowsMax: work.rowsMax,
     arenaSize,
+    activations: arena.activations,
     ...stateOf(work, places),
     exchanges: lowered.exchanges.map(({ region: { buffer }, recordSize }) => ({
       offset: places.get(buffer)!,

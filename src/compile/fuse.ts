@@ -43,9 +43,6 @@ export function fuse(
   return fusion.result();
 }
 
-/** So small a rate that what is kept rounds to everything: a threshold in 32 bits could not say that. */
-const keepsAll = (rate: number): boolean => 1 - rate === 1;
-
 class Fuser {
   readonly values: readonly Value[];
   readonly #graph: Graph;
@@ -63,8 +60,7 @@ class Fuser {
     this.#parent = graph.values.map(({ id }) => id);
     this.#kept = new Set(kept);
     for (const value of this.values) {
-      const same =
-        value.op === 'reshape' || (value.op === 'dropout' && (inference || keepsAll(value.attributes.rate)));
+      const same = value.op === 'reshape' || (value.op === 'dropout' && inference);
       if (same) this.#absorb(value.id, value.operands[0]!);
     }
     this.#users = graph.values.map(() => []);

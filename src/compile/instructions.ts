@@ -92,7 +92,7 @@ const written = {
   binaryCorrect: ['out'],
   absoluteError: ['out'],
   shardSums: [],
-  squareSums: ['blocks'],
+  blockNorms: ['blocks'],
   clipFactor: ['clip'],
   sgd: ['w'],
   momentum: ['w', 'v'],

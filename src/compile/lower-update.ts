@@ -24,7 +24,7 @@ export function lowerUpdate(input: UpdateInput): Item[] {
   const norm = whole(transient('clip', 2));
   // A gradient that is not clipped has its norm taken all the same: what is not finite is never applied.
   items.push(
-    call('squareSums', { blocks, x: part(state.gradient, 0, flatSize, 'gradient'), count: flatSize }),
+    call('blockNorms', { blocks, x: part(state.gradient, 0, flatSize, 'gradient'), count: flatSize }),
     call('clipFactor', { clip: norm, blocks, count, maximum: clipNorm ?? Number.POSITIVE_INFINITY }),
     { kind: 'guard' },
   );

@@ -1,11 +1,12 @@
 // Lowering: op -> kernel calls. One row an op; batch norm has a file of its own. What fusion absorbed never gets here.
 
-import { assert } from '../errors.ts';
+import { assert, LockstepError } from '../errors.ts';
 import type { Shape, Value, ValueId } from '../ir/graph.ts';
 import type { OpName, WindowAttributes } from '../ir/ops.ts';
 import { sizeOf } from '../ir/shapes.ts';
 import { unaryKinds } from '../kernels/kernel-list.ts';
-import type { Reference } from './instructions.ts';
+import { exceededLimit } from '../kernels/limits.ts';
+import type { Call, Reference } from './instructions.ts';
 import { lowerBatchNorm, lowerBatchNormGradients } from './lower-batch-norm.ts';
 import { Lowering, type LoweringInput } from './lowering.ts';
 
@@ -188,9 +189,25 @@ export function lower(input: LoweringInput): Lowering {
   });
   for (const value of input.graph.values) {
     if (!input.live[value.id] || input.fusion.absorbed.has(value.id)) continue;
+    const before = to.items.length;
     (rules[value.op] as Rule<OpName>)(value, to);
+    for (const item of to.items.slice(before)) if (item.kind === 'kernel') checkLimits(item, value.layer);
   }
   return to;
+}
+
+/** Throws LOCKSTEP_MODEL_INVALID where the call is larger than its kernel can do. */
+function checkLimits({ kernel, args }: Call, layer: string): void {
+  const numbers = Object.entries(args).filter(
+    (entry): entry is [string, number] => typeof entry[1] === 'number',
+  );
+  const found = exceededLimit(kernel, Object.fromEntries(numbers));
+  if (found === null) return;
+  const { what, value, limit, remedy } = found;
+  throw new LockstepError(
+    'LOCKSTEP_MODEL_INVALID',
+    `layer "${layer}" has ${value} ${what}, but its kernel (${kernel}) takes at most ${limit}; ${remedy}`,
+  );
 }
 
 /** Once the last report is computed, all are summed by shard: one meeting of the lanes for all. */

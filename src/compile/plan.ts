@@ -54,12 +54,17 @@ export function placeByLifetime(lives: readonly Lifetime[], base: number, places
   return end;
 }
 
-/** Gives each buffer its own memory from `base` on. Returns the end. */
-export function placeSideBySide(buffers: readonly Buffer[], base: number, places: Places): number {
+/** Gives each buffer its own memory from `base` on, `gap` floats behind each. Returns the end. */
+export function placeSideBySide(
+  buffers: Iterable<Buffer>,
+  base: number,
+  places: Places,
+  gap: number,
+): number {
   let end = base;
   for (const buffer of buffers) {
     places.set(buffer, end);
-    end += aligned(buffer.size);
+    end += aligned(buffer.size) + gap;
   }
   return end;
 }

@@ -1,6 +1,7 @@
 // The part of a config that stays as it was for as long as a run goes on, over all its coordinators: another would end with
 // other bytes, or have workers report other numbers. How long a run is and what it keeps may change. Pure.
 
+import { endsWithRun } from '../optim/schedule.ts';
 import { formatPath, show } from './issues.ts';
 import type { RunConfig } from './schema.ts';
 
@@ -16,11 +17,20 @@ export const fixedKeys = [
   'seed',
 ] as const satisfies readonly (keyof RunConfig)[];
 
-type FixedKey = (typeof fixedKeys)[number];
-export type FixedPart = Pick<RunConfig, Exclude<FixedKey, 'clipNorm'>> & { readonly clipNorm?: number };
+/** How long a run is belongs to it only where its learning rate depends on that. */
+const lengthKeys = ['epochs', 'steps'] as const satisfies readonly (keyof RunConfig)[];
+
+type FixedKey = (typeof fixedKeys)[number] | (typeof lengthKeys)[number];
+type OptionalKey = 'clipNorm' | (typeof lengthKeys)[number];
+export type FixedPart = Omit<Pick<RunConfig, FixedKey>, OptionalKey> & Partial<Pick<RunConfig, OptionalKey>>;
+
+function keysOf({ optimizer }: Partial<Pick<RunConfig, 'optimizer'>>): readonly FixedKey[] {
+  const { learningRate } = Object(optimizer) as Partial<RunConfig['optimizer']>;
+  return learningRate !== undefined && endsWithRun(learningRate) ? [...fixedKeys, ...lengthKeys] : fixedKeys;
+}
 
 export function fixedPart(config: RunConfig): FixedPart {
-  return Object.fromEntries(fixedKeys.map((key) => [key, config[key]])) as unknown as FixedPart;
+  return Object.fromEntries(keysOf(config).map((key) => [key, config[key]])) as unknown as FixedPart;
 }
 
 /** Where two configs differ first, as `optimizer.learningRate.peak`, and what is there; null: nothing is. */
@@ -32,8 +42,8 @@ export interface Change {
 
 /** The first difference of the fixed part, or null. `before` may be anything. */
 export function changeOfFixed(before: unknown, now: unknown): Change | null {
-  const [one, other] = [before, now].map((config) => Object(config) as Partial<Record<FixedKey, unknown>>);
-  const key = fixedKeys.find((each) => !isSame(one![each], other![each]));
+  const [one, other] = [before, now].map((config) => Object(config) as Partial<RunConfig>);
+  const key = keysOf(other!).find((each) => !isSame(one![each], other![each]));
   return key === undefined ? null : changeBelow([key], one![key], other![key]);
 }
 

@@ -2,6 +2,7 @@
 // Only the worst issue is told, with a count of the others. Pure; used for every JSON document that users write.
 
 import type { z } from 'zod';
+import { aliasOf } from './aliases.ts';
 import { nearestWord } from './nearest.ts';
 import { keysAt, valueAt } from './schema-keys.ts';
 
@@ -17,13 +18,24 @@ export function formatPath(path: Path): string {
   }, '');
 }
 
+const article = (noun: string): string => (/^[aeiou]/.test(noun) ? `an ${noun}` : `a ${noun}`);
+
 const textLengthMax = 60;
 
-/** A value as JSON, short enough for a message. */
+/** A value as JSON, short enough for a message; what JSON has no text for by its type. */
 export function show(value: unknown): string {
   if (typeof value === 'number' || value === undefined) return String(value);
-  const text = JSON.stringify(value) ?? typeof value;
+  const text = jsonOf(value) ?? article(typeof value);
   return text.length > textLengthMax ? `${text.slice(0, textLengthMax - 3)}...` : text;
+}
+
+/** Null for a function, a symbol, a bigint, and an object that contains itself or throws. */
+function jsonOf(value: unknown): string | null {
+  try {
+    return JSON.stringify(value) ?? null;
+  } catch {
+    return null;
+  }
 }
 
 /** Values of a literal or an enumeration: "a", "b" or "c". */
@@ -32,7 +44,6 @@ function oneOf(values: readonly unknown[]): string {
   return texts.length < 2 ? texts.join('') : `${texts.slice(0, -1).join(', ')} or ${texts.at(-1)}`;
 }
 
-const article = (noun: string): string => (/^[aeiou]/.test(noun) ? `an ${noun}` : `a ${noun}`);
 const typeNames: Readonly<Record<string, string>> = {
   int: 'integer',
   record: 'object',
@@ -79,11 +90,19 @@ function merged(errors: readonly (readonly Issue[])[]): { types: string[]; value
   return { types: values.length > 0 ? types.filter((type) => type !== 'a string') : types, values };
 }
 
+/** What to write in place of `word`: the valid word it means or was misspelt from; null where there is none. */
+function remedyFor(word: string, valid: readonly string[]): string | null {
+  const alias = aliasOf(word, valid);
+  if (alias !== undefined && alias !== null && 'advice' in alias) return alias.advice;
+  const meant = alias === undefined ? nearestWord(word, valid) : alias?.word;
+  return typeof meant === 'string' ? `did you mean ${show(meant)}?` : null;
+}
+
 function unknownValue(value: unknown, values: readonly unknown[], types: readonly string[]): string {
   if (value === undefined) return `missing; expected ${oneOf(values)}`;
   const words = values.filter((word) => typeof word === 'string');
-  const near = typeof value === 'string' ? nearestWord(value, words) : null;
-  const hint = near === null ? '' : `; did you mean ${show(near)}?`;
+  const remedy = typeof value === 'string' ? remedyFor(value, words) : null;
+  const hint = remedy === null ? '' : `; ${remedy}`;
   const others = types.length > 0 ? `, or ${types.join(' or ')}` : '';
   return `${show(value)} is not valid here${hint}${hint ? ' Expected' : '; expected'} ${oneOf(values)}${others}`;
 }
@@ -115,9 +134,7 @@ function tell(issue: Issue, before: Path, schema: z.ZodType, input: unknown): To
     case 'unrecognized_keys': {
       const key = issue.keys[0]!;
       const valid = keysAt(schema, input, path);
-      const near = nearestWord(key, valid);
-      const hint =
-        near === null ? `valid keys here are ${valid.map(show).join(', ')}` : `did you mean ${show(near)}?`;
+      const hint = remedyFor(key, valid) ?? `valid keys here are ${valid.map(show).join(', ')}`;
       return { path: [...path, key], what: `unknown key; ${hint}` };
     }
     case 'invalid_union': {
@@ -146,18 +163,18 @@ function tags(issue: Issue): readonly unknown[] {
   return 'options' in issue && Array.isArray(issue.options) ? issue.options : [];
 }
 
-/** `source: path: what is wrong (and N more)`, for the worst of `issues` that `schema` found in `input`. */
+/** `source: path: what is wrong (and N more)`, for the worst of `issues` that `schema` found in `input`; '' is no source. */
 export function explainIssues(
   issues: readonly Issue[],
   schema: z.ZodType,
   input: unknown,
-  source: string,
+  source = '',
 ): string {
   const told = tell(worst(issues), [], schema, input);
   const count = issues.reduce(
     (sum, issue) => sum + (issue.code === 'unrecognized_keys' ? issue.keys.length : 1),
     0,
   );
-  const where = formatPath(told.path);
-  return `${source}: ${where === '' ? '' : `${where}: `}${told.what}${count > 1 ? ` (and ${count - 1} more)` : ''}`;
+  const where = [source, formatPath(told.path)].filter((part) => part !== '').join(': ');
+  return `${where}: ${told.what}${count > 1 ? ` (and ${count - 1} more)` : ''}`;
 }

@@ -28,14 +28,20 @@ const idxFilesSchema = z.strictObject({ images: file, labels: file });
 const idxSchema = z.strictObject({
   kind: z
     .literal('idx')
-    .describe('IDX files as MNIST has them, gzip or not; relative to --data or to the config file'),
+    .describe(
+      'IDX files as MNIST has them, gzip or not; absolute, or relative to --data or to the config file',
+    ),
   train: idxFilesSchema,
   test: idxFilesSchema.exactOptional(),
   scale: pixelScaleSchema.default('unit'),
 });
 
 const csvSchema = z.strictObject({
-  kind: z.literal('csv').describe('a file of comma-separated values whose first line names the columns'),
+  kind: z
+    .literal('csv')
+    .describe(
+      'files of comma-separated values whose first line names the columns; absolute, or relative to --data or to the config file',
+    ),
   train: file,
   test: file.exactOptional(),
   target: z.union([column, z.array(column).min(1)]).describe('the column(s) to predict'),

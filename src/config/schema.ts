@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import { lossSchema, type MetricName, metricNames, metricsSchema, modelSchema } from '../nn/description.ts';
 import { optimizerSchema } from '../optim/optimizer.ts';
+import { float32 } from './float32.ts';
 import { dataSchema, knownInputShape, seedSchema, targetKind } from './schema-data.ts';
 
 const period = z.int().min(1);
@@ -33,7 +34,7 @@ const fieldsSchema = z.strictObject({
     .exactOptional()
     .describe('accuracy, or meanAbsoluteError for meanSquaredError, unless given'),
   optimizer: optimizerSchema,
-  clipNorm: z.number().gt(0).exactOptional().describe('largest global norm of a gradient'),
+  clipNorm: float32({ above: 0 }).exactOptional().describe('largest global norm of a gradient'),
   batch: z.int().min(1).default(64).describe('samples of one step, all workers together'),
   epochs: z.int().min(1).exactOptional(),
   steps: z.int().min(1).exactOptional(),

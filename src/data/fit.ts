@@ -16,7 +16,7 @@ export interface ModelSide {
 const text = (shape: Shape): string => `[${shape.join(', ')}]`;
 
 /** @throws LockstepError LOCKSTEP_MODEL_INVALID, or LOCKSTEP_DATA_INVALID for labels and targets out of range */
-export function checkFit(dataset: Dataset, model: ModelSide): void {
+export function checkFit(dataset: Omit<Dataset, 'sha256' | 'classes'>, model: ModelSide): void {
   if (text(dataset.inputShape) !== text(model.inputShape)) {
     const told = `the model takes ${text(model.inputShape)}, but a sample of the data has the shape ${text(dataset.inputShape)}`;
     throw new LockstepError('LOCKSTEP_MODEL_INVALID', `model.input: ${told}`);

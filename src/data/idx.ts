@@ -2,10 +2,12 @@
 // big-endian uint32, then the values in row-major order. Pure: bytes in, values out; files and gzip are load.ts's.
 
 import { LockstepError } from '../errors.ts';
+import type { RawValues } from './raw.ts';
 
 export interface IdxArray {
   readonly shape: readonly number[];
-  readonly values: ArrayLike<number>;
+  /** Exactly the values of the file. */
+  readonly values: RawValues;
   /** What `unit` scaling divides by: 255 for bytes, 1 for all other types. */
   readonly unit: number;
 }
@@ -13,16 +15,27 @@ export interface IdxArray {
 interface TypeRow {
   readonly name: string;
   readonly bytes: number;
+  readonly make: (count: number) => RawValues;
   readonly read: (view: DataView, offset: number) => number;
 }
 
 const types: Readonly<Record<number, TypeRow>> = {
-  8: { name: 'uint8', bytes: 1, read: (view, offset) => view.getUint8(offset) },
-  9: { name: 'int8', bytes: 1, read: (view, offset) => view.getInt8(offset) },
-  11: { name: 'int16', bytes: 2, read: (view, offset) => view.getInt16(offset) },
-  12: { name: 'int32', bytes: 4, read: (view, offset) => view.getInt32(offset) },
-  13: { name: 'float32', bytes: 4, read: (view, offset) => view.getFloat32(offset) },
-  14: { name: 'float64', bytes: 8, read: (view, offset) => view.getFloat64(offset) },
+  8: { name: 'uint8', bytes: 1, make: (n) => new Uint8Array(n), read: (view, at) => view.getUint8(at) },
+  9: { name: 'int8', bytes: 1, make: (n) => new Int8Array(n), read: (view, at) => view.getInt8(at) },
+  11: { name: 'int16', bytes: 2, make: (n) => new Int16Array(n), read: (view, at) => view.getInt16(at) },
+  12: { name: 'int32', bytes: 4, make: (n) => new Int32Array(n), read: (view, at) => view.getInt32(at) },
+  13: {
+    name: 'float32',
+    bytes: 4,
+    make: (n) => new Float32Array(n),
+    read: (view, at) => view.getFloat32(at),
+  },
+  14: {
+    name: 'float64',
+    bytes: 8,
+    make: (n) => new Float64Array(n),
+    read: (view, at) => view.getFloat64(at),
+  },
 };
 
 const dimensionsMax = 4;
@@ -59,8 +72,15 @@ export function parseIdx(bytes: Uint8Array, file: string): IdxArray {
   const count = shape.reduce((product, dimension) => product * dimension, 1);
   checkLength(file, bytes.length, start + count * type.bytes, shape);
   if (type.bytes === 1 && type.name === 'uint8') return { shape, values: bytes.subarray(start), unit: 255 };
-  const values = new Float32Array(count);
-  for (let i = 0; i < count; i += 1) values[i] = type.read(view, start + i * type.bytes);
+  const values = type.make(count);
+  for (let i = 0; i < count; i += 1) {
+    const value = type.read(view, start + i * type.bytes);
+    if (!Number.isFinite(Math.fround(value))) {
+      const sample = Math.floor((i / count) * (shape[0] ?? 1));
+      throw invalid(file, `${value} in sample ${sample} is not a number of float32; correct the value`);
+    }
+    values[i] = value;
+  }
   return { shape, values, unit: 1 };
 }
 
@@ -74,8 +94,8 @@ function checkLength(file: string, length: number, expected: number, shape: read
 export interface LabelledImages {
   readonly samples: number;
   readonly inputShape: readonly number[];
-  readonly pixels: ArrayLike<number>;
-  readonly labels: ArrayLike<number>;
+  readonly pixels: RawValues;
+  readonly labels: RawValues;
   readonly unit: number;
 }
 

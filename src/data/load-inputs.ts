@@ -1,76 +1,46 @@
-// Samples without targets, for predictions (I/O): a file of inputs, scaled as the training data of a config was.
+// Samples without targets, for predictions (I/O): one file, read and scaled by what the model was fitted on. Training data
+// is not needed.
 
-import { basename, dirname } from 'node:path';
-import type { DataConfig, DataConfigOf } from '../config/schema-data.ts';
-import { LockstepError } from '../errors.ts';
-import { chooseColumns, splitOfRecords } from './csv.ts';
-import type { Dataset } from './dataset.ts';
-import { parseIdx } from './idx.ts';
+import { splitOfRecords, unusedColumns } from './csv.ts';
+import { type Fitted, unitOf } from './fitted.ts';
+import type { LoadedSplit } from './load.ts';
 import { readRecords } from './load-csv.ts';
-import { emptySplit, makeDataset, type RawDataset } from './make-dataset.ts';
-import { readDataFile } from './read-file.ts';
+import { checkUnit, readImages } from './load-idx.ts';
+import { splitOf } from './make-dataset.ts';
+import type { Columns, RawSplit } from './raw.ts';
+import { withinMemory } from './shared-floats.ts';
 
-export interface InputsOptions {
-  /** Where the files named in the config are; training data is read where scaling needs it. */
-  readonly directory: string;
-  /** The file of inputs: CSV where the config's data is CSV, else IDX. */
-  readonly file: string;
-}
+type RawInputs = Omit<RawSplit, 'targets'>;
 
 /**
- * A data set whose held-out split has the samples of `file`, with targets of 0.
+ * The samples of `file`, with targets of 0: CSV where the model was trained on named columns, else IDX.
  * @throws LockstepError LOCKSTEP_DATA_NOT_FOUND, LOCKSTEP_DATA_INVALID naming the file
  */
-export async function loadInputs(data: DataConfig, options: InputsOptions): Promise<Dataset> {
-  const raw = data.kind === 'csv' ? await csvInputs(data, options) : await idxInputs(data, options);
-  return makeDataset(raw, data.scale);
+export async function loadInputs(fitted: Fitted, file: string): Promise<LoadedSplit> {
+  return withinMemory(async () => {
+    const { columns, targetSize } = fitted;
+    const { raw, notices } =
+      columns === null ? await idxInputs(fitted, file) : await csvInputs(columns, file);
+    const targets = new Uint8Array(raw.samples * targetSize);
+    return { split: splitOf(fitted, { ...raw, targets }), notices };
+  });
 }
 
-async function csvInputs(data: DataConfigOf<'csv'>, { directory, file }: InputsOptions): Promise<RawDataset> {
-  const train = await readRecords(directory, data.train);
-  const columns = chooseColumns(train.records, data, train.file);
-  const given = await readRecords(dirname(file), basename(file));
-  const { samples, inputs } = splitOfRecords(given.records, { ...columns, targets: [] }, 0, given.file);
-  return {
-    inputShape: [columns.features.length],
-    targetSize: columns.targets.length,
-    classes: data.classes ?? 0,
-    train: splitOfRecords(train.records, columns, data.classes ?? 0, train.file),
-    test: { samples, inputs, targets: new Float32Array(samples * columns.targets.length) },
-    unit: 1,
-  };
+interface Read {
+  readonly raw: RawInputs;
+  readonly notices: readonly string[];
 }
 
-async function idxInputs(
-  data: Exclude<DataConfig, { kind: 'csv' }>,
-  { directory, file }: InputsOptions,
-): Promise<RawDataset> {
-  const images = await readImages(dirname(file), basename(file));
-  // Only `standard` asks for numbers of the training data.
-  const training =
-    data.kind === 'idx' && data.scale === 'standard' ? await readImages(directory, data.train.images) : null;
-  return {
-    inputShape: images.inputShape,
-    targetSize: 1,
-    classes: 0,
-    train:
-      training === null
-        ? emptySplit
-        : { samples: training.samples, inputs: training.values, targets: new Float32Array(training.samples) },
-    test: { samples: images.samples, inputs: images.values, targets: new Float32Array(images.samples) },
-    unit: images.unit,
-  };
+async function csvInputs({ features }: Columns, path: string): Promise<Read> {
+  const { records, file } = await readRecords(null, path);
+  const columns = { features, targets: [] };
+  const raw = splitOfRecords(records, columns, 0, file);
+  const unused = unusedColumns(records, columns, file);
+  return { raw, notices: unused === null ? [] : [unused] };
 }
 
-async function readImages(directory: string, name: string) {
-  const { file, bytes } = await readDataFile(directory, name);
-  const { shape, values, unit } = parseIdx(bytes, file);
-  const [samples = 0, ...rest] = shape;
-  if (rest.length === 0 || samples === 0) {
-    throw new LockstepError(
-      'LOCKSTEP_DATA_INVALID',
-      `${file}: holds ${shape.join(' x ')} values, not images`,
-    );
-  }
-  return { samples, inputShape: rest.length === 2 ? [...rest, 1] : rest, values, unit };
+async function idxInputs(fitted: Fitted, path: string): Promise<Read> {
+  const { file, samples, values, unit } = await readImages(path, fitted.inputShape);
+  checkUnit(file, unit, unitOf(fitted));
+  return { raw: { source: file, samples, inputs: values }, notices: [] };
 }

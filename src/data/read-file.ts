@@ -1,7 +1,7 @@
 // Reads a data file whole (I/O): gzip or not, told by its first bytes; found with or without .gz behind its name.
 
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import { LockstepError } from '../errors.ts';
@@ -16,9 +16,12 @@ export interface DataFile {
   readonly bytes: Uint8Array;
 }
 
-/** @throws LockstepError LOCKSTEP_DATA_NOT_FOUND, LOCKSTEP_DATA_INVALID */
-export async function readDataFile(directory: string, name: string): Promise<DataFile> {
-  const named = join(directory, name);
+/**
+ * A relative name is looked for in `directory`, an absolute one is taken as it is; so is every name where `directory` is null.
+ * @throws LockstepError LOCKSTEP_DATA_NOT_FOUND, LOCKSTEP_DATA_INVALID
+ */
+export async function readDataFile(directory: string | null, name: string): Promise<DataFile> {
+  const named = directory === null || isAbsolute(name) ? name : join(directory, name);
   const other = named.endsWith('.gz') ? named.slice(0, -3) : `${named}.gz`;
   for (const file of [named, other]) {
     const bytes = await readIfThere(file);
@@ -26,7 +29,11 @@ export async function readDataFile(directory: string, name: string): Promise<Dat
       return { file, bytes: bytes[0] === 0x1f && bytes[1] === 0x8b ? await unzipped(bytes, file) : bytes };
   }
   const told = `${named}: there is no such file, nor ${other.endsWith('.gz') ? 'one with .gz' : 'one without .gz'}`;
-  throw new LockstepError('LOCKSTEP_DATA_NOT_FOUND', `${told}; name its directory with --data DIR`);
+  if (directory === null) throw new LockstepError('LOCKSTEP_DATA_NOT_FOUND', told);
+  const remedy = isAbsolute(name)
+    ? 'the config names it by its absolute path, which --data DIR does not change'
+    : 'name its directory with --data DIR';
+  throw new LockstepError('LOCKSTEP_DATA_NOT_FOUND', `${told}; ${remedy}`);
 }
 
 async function readIfThere(file: string): Promise<Uint8Array | null> {

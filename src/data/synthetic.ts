@@ -2,8 +2,8 @@
 
 import type { DataConfigOf } from '../config/schema-data.ts';
 import { cos, log, sin } from '../numerics/math.ts';
-import type { RawDataset, RawSplit } from './make-dataset.ts';
 import { RandomStream } from './random-stream.ts';
+import type { RawDataset, RawSplit } from './raw.ts';
 
 /** The data set of a `synthetic` config; a function of the config alone. */
 export function syntheticDataset(data: DataConfigOf<'synthetic'>): RawDataset {
@@ -18,15 +18,17 @@ export function syntheticDataset(data: DataConfigOf<'synthetic'>): RawDataset {
       classes === undefined
         ? normals(random, samples * targetSize)
         : Float32Array.from({ length: samples }, () => random.below(classes));
-    return { samples, inputs, targets };
+    return { source: 'the synthetic data', samples, inputs, targets };
   };
   return {
     inputShape: data.shape,
     targetSize,
     classes: data.classes ?? 0,
+    columns: null,
     train: split(data.train, 0),
     test: split(data.test, 1),
     unit: 1,
+    notices: [],
   };
 }
 

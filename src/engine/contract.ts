@@ -76,6 +76,8 @@ export interface CompiledModel {
   /** Samples this arena has room for: the worker's share of the largest batch. */
   readonly rowsMax: number;
   readonly arenaSize: number;
+  /** Floats of the tensors that live from one call to another, in a step and in an evaluation, which share their memory. */
+  readonly activations: { readonly step: number; readonly evaluate: number };
   readonly parameters: readonly TensorLayout[];
   readonly statistics: readonly TensorLayout[];
   /** Flat vectors; `slots` are the optimizer's (momentum, or m and v), each the size of parameters. */

@@ -12,6 +12,8 @@ export interface ScheduleOptions {
   readonly batch: number;
   readonly seed: number;
   readonly optimizer: OptimizerDescription;
+  /** Steps of the whole run; needed where the schedule of the learning rate ends with it. */
+  readonly steps?: number;
 }
 
 export interface ScheduledStep extends StepPlan {
@@ -34,7 +36,7 @@ export class StepSchedule {
 
   /** Step `step`, from 1. The ids are a view that stays valid. */
   at(step: number): ScheduledStep {
-    const { samples, batch, seed, optimizer } = this.#options;
+    const { samples, batch, seed, optimizer, steps } = this.#options;
     const { epoch, from, to } = batchRange(step - 1, samples, batch);
     if (epoch !== this.#epoch) {
       this.#order = epochOrder(seed, epoch, samples);
@@ -46,7 +48,7 @@ export class StepSchedule {
       endsEpoch: to === samples,
       seed,
       sampleIds: this.#order.subarray(from, to),
-      learningRate: learningRateAt(optimizer.learningRate, step),
+      learningRate: learningRateAt(optimizer.learningRate, step, steps),
       biasCorrections: biasCorrections(optimizer, step),
     };
   }

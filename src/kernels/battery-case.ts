@@ -137,15 +137,22 @@ export interface BatteryCase<K extends KernelName = KernelName> extends CaseOpti
 
 export type LayoutName = keyof typeof layouts;
 
+/** A layout that is not in the table. */
+export interface NamedLayout {
+  readonly name: string;
+  readonly layout: StepLayout;
+}
+
 /** Types check the arguments of the kernel; the case keeps them by name. */
 export function batteryCase<K extends KernelName>(
   kernel: K,
   name: string,
-  layout: LayoutName,
+  place: LayoutName | NamedLayout,
   args: CaseArguments<K>,
   options: CaseOptions = {},
 ): BatteryCase<K> {
-  return { kernel, name: `${layout} ${name}`, layout: layouts[layout], args, ...options };
+  const { name: where, layout } = typeof place === 'string' ? { name: place, layout: layouts[place] } : place;
+  return { kernel, name: `${where} ${name}`, layout, args, ...options };
 }
 
 /** Elements of all blocks of a case. */

@@ -1,81 +1,100 @@
-// Cases of the dense kernels: sizes around the vector widths, beyond every register and cache block.
+// Cases of the dense kernels.
 
-import { batteryCase, input, type LayoutName, layouts, output, rectified } from './battery-case.ts';
+import { batteryCase, input, output, rectified } from './battery-case.ts';
+import type { Draw } from './battery-draw.ts';
+import { family, layoutOf, type Place, sampleSizeMax, samplesMax } from './battery-family.ts';
 
-/** Layout, inputs, outputs. */
-const sizes: readonly (readonly [LayoutName, number, number])[] = [
-  ['one', 1, 1],
-  ['one', 17, 15],
-  ['even', 16, 16],
-  ['uneven', 15, 17],
-  ['few', 5, 33],
-  ['middle', 33, 70],
-  ['sparse', 7, 16],
+type Shape = readonly [place: Place, inputs: number, outputs: number];
+
+const kept: readonly Shape[] = [
   ['idle', 4, 5],
-  ['large', 300, 40],
-  ['large', 20, 130],
   ['many', 9, 21],
+  // More terms than one block of depth; more columns than one block of panels.
   ['uneven', 1100, 35],
   ['uneven', 35, 1100],
+  // Short shards: two sibling leaves in one tile.
+  ['large', 300, 40],
+];
+
+function drawShape(draw: Draw, elementsMax: number): Shape {
+  const place = draw.layout(samplesMax(elementsMax));
+  const most = Math.min(Math.floor(Math.sqrt(elementsMax)), sampleSizeMax(place, elementsMax));
+  return [place, draw.size(most), draw.size(most)];
+}
+
+/** Blocks of a long sum; more columns than lie on the stack. */
+const keptSums: readonly Shape[] = [
+  ['idle', 3, 4],
+  ['many', 9, 21],
+  ['one', 200, 5],
+  ['few', 1, 1100],
 ];
 
 export const denseCases = {
-  denseForward: sizes.flatMap(([layout, inputs, outputs], i) => {
-    const rows = layouts[layout].rows;
-    const activation = i % 2;
-    const bias = i % 3 === 2 ? null : input(outputs);
-    return batteryCase(
-      'denseForward',
-      `${inputs} x ${outputs}${bias ? ' bias' : ''}${activation ? ' relu' : ''}`,
-      layout,
-      {
-        y: output(rows * outputs),
-        x: input(rows * inputs),
+  denseForward: family(
+    ([place, inputs, outputs]: Shape, variant) => {
+      const { rows } = layoutOf(place);
+      const activation = variant % 2;
+      const bias = variant % 3 === 2 ? null : input(outputs);
+      const name = `${inputs} x ${outputs}${bias ? ' bias' : ''}${activation ? ' relu' : ''}`;
+      const operands = { y: output(rows * outputs), x: input(rows * inputs), w: input(inputs * outputs) };
+      return batteryCase('denseForward', name, place, { ...operands, bias, inputs, outputs, activation });
+    },
+    kept,
+    drawShape,
+  ),
+
+  denseInputGradient: family(
+    ([place, inputs, outputs]: Shape, variant) => {
+      const { rows } = layoutOf(place);
+      const mask = variant % 2 ? input(rows * inputs, rectified) : null;
+      return batteryCase('denseInputGradient', `${inputs} x ${outputs}${mask ? ' mask' : ''}`, place, {
+        dx: output(rows * inputs),
+        dy: input(rows * outputs),
         w: input(inputs * outputs),
-        bias,
+        mask,
         inputs,
         outputs,
-        activation,
-      },
-    );
-  }),
+      });
+    },
+    kept,
+    drawShape,
+  ),
 
-  denseInputGradient: sizes.map(([layout, inputs, outputs], i) => {
-    const rows = layouts[layout].rows;
-    const mask = i % 2 ? input(rows * inputs, rectified) : null;
-    return batteryCase('denseInputGradient', `${inputs} x ${outputs}${mask ? ' mask' : ''}`, layout, {
-      dx: output(rows * inputs),
-      dy: input(rows * outputs),
-      w: input(inputs * outputs),
-      mask,
-      inputs,
-      outputs,
-    });
-  }),
+  denseWeightGradient: family(
+    ([place, inputs, outputs]: Shape) => {
+      const { rows, ownNodes } = layoutOf(place);
+      const stride = inputs * outputs + 19;
+      return batteryCase('denseWeightGradient', `${inputs} x ${outputs}`, place, {
+        dw: output(ownNodes * stride),
+        stride,
+        x: input(rows * inputs),
+        dy: input(rows * outputs),
+        inputs,
+        outputs,
+      });
+    },
+    kept,
+    drawShape,
+  ),
 
-  denseWeightGradient: sizes.map(([layout, inputs, outputs]) => {
-    const { rows, ownNodes } = layouts[layout];
-    const stride = inputs * outputs + 19;
-    return batteryCase('denseWeightGradient', `${inputs} x ${outputs}`, layout, {
-      dw: output(ownNodes * stride),
-      stride,
-      x: input(rows * inputs),
-      dy: input(rows * outputs),
-      inputs,
-      outputs,
-    });
-  }),
-
-  columnSums: sizes.map(([layout, inputs, columns]) => {
-    const positions = Math.min(inputs, 36);
-    const { rows, ownNodes } = layouts[layout];
-    const stride = columns + 16;
-    return batteryCase('columnSums', `${positions} x ${columns}`, layout, {
-      out: output(ownNodes * stride),
-      stride,
-      x: input(rows * positions * columns),
-      positions,
-      columns,
-    });
-  }),
+  columnSums: family(
+    ([place, positions, columns]: Shape) => {
+      const { rows, ownNodes } = layoutOf(place);
+      const stride = columns + 16;
+      return batteryCase('columnSums', `${positions} x ${columns}`, place, {
+        out: output(ownNodes * stride),
+        stride,
+        x: input(rows * positions * columns),
+        positions,
+        columns,
+      });
+    },
+    keptSums,
+    (draw, elementsMax): Shape => {
+      const [place, positions, columns] = drawShape(draw, elementsMax);
+      const positionsMax = Math.ceil(elementsMax / columns / (1 + layoutOf(place).rows));
+      return [place, Math.min(positions, positionsMax), columns];
+    },
+  ),
 } as const;

@@ -1,109 +1,131 @@
 // Cases of the kernels that work element by element, and of those that only move memory.
 
-import {
-  batteryCase,
-  edges,
-  input,
-  type LayoutName,
-  layouts,
-  output,
-  signed,
-  update,
-} from './battery-case.ts';
+import { batteryCase, type Contents, edges, input, output, signed, update } from './battery-case.ts';
+import type { Draw } from './battery-draw.ts';
+import { family, layoutOf, type Place, sampleSizeMax, samplesMax } from './battery-family.ts';
 import { unaryKinds } from './kernel-list.ts';
 
-/** Layout, elements a row. */
-const sizes: readonly (readonly [LayoutName, number])[] = [
-  ['one', 1],
-  ['one', 17],
-  ['even', 16],
-  ['uneven', 15],
-  ['few', 100],
-  ['middle', 33],
-  ['sparse', 3],
-  ['idle', 8],
-];
+/** Elements a row; `kind` of an activation. */
+interface Shape {
+  readonly place: Place;
+  readonly size: number;
+  readonly kind: number;
+}
+
+const everyKind = unaryKinds.map((_, kind) => kind);
+/** Three in a row of each kind: in place, at the edges of what an exponential takes, and plain (variants are by index). */
+const kept: readonly Shape[] = everyKind.flatMap((kind) =>
+  (['few', 'uneven', 'middle'] as const).map((place) => ({ place, size: 33, kind })),
+);
+const keptOnce: readonly Shape[] = (['idle', 'uneven', 'middle'] as const).map((place) => ({
+  place,
+  size: 33,
+  kind: 0,
+}));
+
+function drawShape(draw: Draw, elementsMax: number): Shape {
+  const place = draw.layout(samplesMax(elementsMax));
+  const size = draw.size(sampleSizeMax(place, elementsMax));
+  return { place, size, kind: draw.below(unaryKinds.length) };
+}
 
 /** Activations that the derivative sees through their value: y must be one that the activation can give. */
-const activationValue = (kind: number, alpha: number) => (u: number) => {
-  const x = 2 * u - 1;
-  if (unaryKinds[kind] === 'sigmoid') return u;
-  return x > 0 || unaryKinds[kind] === 'tanh' ? x : alpha * x;
-};
+const activationValue =
+  (kind: number, alpha: number): Contents =>
+  (u) => {
+    const x = 2 * u - 1;
+    if (unaryKinds[kind] === 'sigmoid') return u;
+    return x > 0 || unaryKinds[kind] === 'tanh' ? x : alpha * x;
+  };
+
+const alpha = 0.3;
 
 export const elementwiseCases = {
-  barrier: [batteryCase('barrier', 'alone', 'one', {}, { oneLane: true })],
-
-  fill: [0, 1, 15, 16, 17, 1000].map((count) =>
-    batteryCase('fill', String(count), 'uneven', { out: output(count), count, value: 0.3 }),
+  barrier: family(
+    () => batteryCase('barrier', 'alone', 'one', {}, { oneLane: true }),
+    [0],
+    () => 0,
   ),
 
-  copyColumns: sizes.map(([layout, count]) => {
-    const positions = layout === 'even' ? 3 : 1;
-    const rows = layouts[layout].rows * positions;
-    return batteryCase('copyColumns', String(count), layout, {
-      y: update(rows * (count + 9)),
-      yColumns: count + 9,
-      yFrom: 5,
-      x: input(rows * (count + 2)),
-      xColumns: count + 2,
-      xFrom: 1,
-      count,
-      positions,
-    });
-  }),
-
-  unaryForward: unaryKinds.flatMap((name, kind) =>
-    sizes.map(([layout, size], i) => {
-      const count = layouts[layout].rows * size;
-      const y = i % 3 === 0 ? update(count, edges) : output(count);
-      const x = i % 3 === 0 ? y : input(count, i % 3 === 1 ? edges : (u) => 8 * u - 4);
-      return batteryCase('unaryForward', `${name} ${size}`, layout, { y, x, size, kind, alpha: 0.3 });
-    }),
+  fill: family(
+    (count: number) =>
+      batteryCase('fill', String(count), 'uneven', { out: output(count), count, value: 0.3 }),
+    [0, 1000],
+    (draw) => draw.size(300),
   ),
 
-  unaryBackward: unaryKinds.flatMap((name, kind) =>
-    sizes.map(([layout, size], i) => {
-      const count = layouts[layout].rows * size;
-      const dx = i % 3 === 0 ? update(count) : output(count);
-      return batteryCase('unaryBackward', `${name} ${size}`, layout, {
+  copyColumns: family(
+    ({ place, size: count }: Shape, variant) => {
+      const positions = 1 + (variant % 3);
+      const rows = layoutOf(place).rows * positions;
+      const [yFrom, xFrom] = [variant % 4, variant % 6];
+      return batteryCase('copyColumns', `${count} at ${yFrom} from ${xFrom} of ${positions}`, place, {
+        y: update(rows * (count + yFrom + 4)),
+        yColumns: count + yFrom + 4,
+        yFrom,
+        x: input(rows * (count + xFrom)),
+        xColumns: count + xFrom,
+        xFrom,
+        count,
+        positions,
+      });
+    },
+    keptOnce,
+    drawShape,
+  ),
+
+  unaryForward: family(
+    ({ place, size, kind }: Shape, variant) => {
+      const count = layoutOf(place).rows * size;
+      const y = variant % 3 === 0 ? update(count, edges) : output(count);
+      const x = variant % 3 === 0 ? y : input(count, variant % 3 === 1 ? edges : (u) => 8 * u - 4);
+      return batteryCase('unaryForward', `${unaryKinds[kind]} ${size}`, place, { y, x, size, kind, alpha });
+    },
+    kept,
+    drawShape,
+  ),
+
+  unaryBackward: family(
+    ({ place, size, kind }: Shape, variant) => {
+      const count = layoutOf(place).rows * size;
+      const dx = variant % 3 === 0 ? update(count) : output(count);
+      const byInput = unaryKinds[kind] === 'gelu';
+      return batteryCase('unaryBackward', `${unaryKinds[kind]} ${size}`, place, {
         dx,
-        dy: i % 3 === 0 ? dx : input(count),
-        x: name === 'gelu' ? input(count, (u) => 12 * u - 6) : null,
-        y: name === 'gelu' ? null : input(count, activationValue(kind, 0.3)),
+        dy: variant % 3 === 0 ? dx : input(count),
+        x: byInput ? input(count, (u) => 12 * u - 6) : null,
+        y: byInput ? null : input(count, activationValue(kind, alpha)),
         size,
         kind,
-        alpha: 0.3,
+        alpha,
       });
-    }),
+    },
+    kept,
+    drawShape,
   ),
 
-  add: sizes.map(([layout, size], i) => {
-    const count = layouts[layout].rows * size;
-    const y = i % 3 === 0 ? update(count) : output(count);
-    const a = i % 3 === 0 ? y : input(count, signed);
-    return batteryCase('add', String(size), layout, {
-      y,
-      a,
-      b: input(count, edges),
-      size,
-      activation: i % 2,
-    });
-  }),
+  add: family(
+    ({ place, size }: Shape, variant) => {
+      const count = layoutOf(place).rows * size;
+      const y = variant % 3 === 0 ? update(count) : output(count);
+      const a = variant % 3 === 0 ? y : input(count, signed);
+      const operands = { y, a, b: input(count, edges) };
+      return batteryCase('add', String(size), place, { ...operands, size, activation: variant % 2 });
+    },
+    keptOnce,
+    drawShape,
+  ),
 
-  dropout: sizes.flatMap(([layout, size], i) => {
-    const count = layouts[layout].rows * size;
-    const keep = [0.5, 0.9][i % 2]!;
-    const y = i % 3 === 0 ? update(count) : output(count);
-    const x = i % 3 === 0 ? y : input(count);
-    const threshold = Math.floor(keep * 2 ** 32);
-    return batteryCase('dropout', `${size} keep ${keep}`, layout, {
-      y,
-      x,
-      size,
-      layer: i,
-      threshold,
-      scale: 1 / keep,
-    });
-  }),
+  dropout: family(
+    ({ place, size }: Shape, variant) => {
+      const count = layoutOf(place).rows * size;
+      const keep = [0.5, 0.9][variant % 2]!;
+      const y = variant % 3 === 0 ? update(count) : output(count);
+      const x = variant % 3 === 0 ? y : input(count);
+      const rate = { layer: variant, threshold: Math.floor(keep * 2 ** 32), scale: 1 / keep };
+      return batteryCase('dropout', `${size} keep ${keep}`, place, { y, x, size, ...rate });
+    },
+    keptOnce,
+    drawShape,
+  ),
 } as const;

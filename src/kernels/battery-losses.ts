@@ -1,28 +1,23 @@
 // Cases of softmax, losses and metrics: one row, one number.
 
-import {
-  batteryCase,
-  type Contents,
-  classIndex,
-  edges,
-  input,
-  type LayoutName,
-  layouts,
-  output,
-} from './battery-case.ts';
+import { batteryCase, type Contents, classIndex, edges, input, output } from './battery-case.ts';
+import type { Draw } from './battery-draw.ts';
+import { family, layoutOf, type Place, sampleSizeMax, samplesMax } from './battery-family.ts';
 
-/** Layout, outputs a row. */
-const sizes: readonly (readonly [LayoutName, number])[] = [
-  ['one', 1],
-  ['one', 15],
-  ['even', 10],
-  ['uneven', 16],
-  ['few', 17],
-  ['middle', 33],
-  ['sparse', 100],
+/** Outputs a row. */
+type Shape = readonly [place: Place, size: number];
+
+const kept: readonly Shape[] = [
   ['idle', 10],
+  ['one', 15],
+  ['few', 17],
   ['large', 1000],
 ];
+
+function drawShape(draw: Draw, elementsMax: number): Shape {
+  const place = draw.layout(samplesMax(elementsMax));
+  return [place, draw.size(sampleSizeMax(place, elementsMax))];
+}
 
 const logits = (u: number): number => 20 * u - 10;
 const share = (u: number): number => u;
@@ -30,82 +25,97 @@ const twoValues = (u: number): number => (u < 0.7 ? -1 : 1);
 const bit = (u: number): number => (u < 0.5 ? 0 : 1);
 
 /** Loss and gradient, and every third time the loss alone (evaluation). */
-function lossArguments(targetSize: (size: number) => number, targetsOf: (size: number) => Contents) {
-  return sizes.map(([layout, size], i) => {
-    const { rows } = layouts[layout];
-    const dx = i % 3 === 2 ? null : output(rows * size);
-    const x = input(rows * size, i % 4 === 1 ? edges : logits);
-    const target = input(rows * targetSize(size), targetsOf(size));
-    return {
-      name: `${size}${dx ? '' : ' loss alone'}`,
-      layout,
-      args: { loss: output(rows), dx, x, target, size },
-    };
-  });
+function lossArguments([place, size]: Shape, variant: number, targetSize: number, targets: Contents) {
+  const { rows } = layoutOf(place);
+  const dx = variant % 3 === 2 ? null : output(rows * size);
+  const x = input(rows * size, variant % 4 === 1 ? edges : logits);
+  const args = { loss: output(rows), dx, x, target: input(rows * targetSize, targets), size };
+  return { name: `${size}${dx ? '' : ' loss alone'}`, args };
 }
 
-const classTargets = lossArguments(() => 1, classIndex);
-const shareTargets = lossArguments(
-  (size) => size,
-  () => share,
-);
-const valueTargets = lossArguments(
-  (size) => size,
-  () => logits,
-);
-
 export const lossCases = {
-  softmaxForward: sizes.map(([layout, size], i) => {
-    const count = layouts[layout].rows * size;
-    const x = input(count, i % 3 === 1 ? edges : logits);
-    return batteryCase('softmaxForward', String(size), layout, { y: output(count), x, size });
-  }),
-
-  softmaxBackward: sizes.map(([layout, size]) => {
-    const count = layouts[layout].rows * size;
-    const y = input(count, (u) => (2 * u) / size);
-    return batteryCase('softmaxBackward', String(size), layout, {
-      dx: output(count),
-      dy: input(count),
-      y,
-      size,
-    });
-  }),
-
-  softmaxCrossEntropy: classTargets.map(({ name, layout, args }) =>
-    batteryCase('softmaxCrossEntropy', name, layout, args),
-  ),
-  sigmoidCrossEntropy: shareTargets.map(({ name, layout, args }) =>
-    batteryCase('sigmoidCrossEntropy', name, layout, args),
-  ),
-  meanSquaredError: valueTargets.map(({ name, layout, args }) =>
-    batteryCase('meanSquaredError', name, layout, args),
+  softmaxForward: family(
+    ([place, size]: Shape, variant) => {
+      const count = layoutOf(place).rows * size;
+      const x = input(count, variant % 3 === 1 ? edges : logits);
+      return batteryCase('softmaxForward', String(size), place, { y: output(count), x, size });
+    },
+    kept,
+    drawShape,
   ),
 
-  classCorrect: sizes.map(([layout, size], i) => {
-    const { rows } = layouts[layout];
-    const x = input(rows * size, i % 2 ? twoValues : logits); // twoValues: several equal maxima, the first counts
-    const target = input(rows, classIndex(Math.min(size, 3)));
-    return batteryCase('classCorrect', String(size), layout, { out: output(rows), x, target, size });
-  }),
+  softmaxBackward: family(
+    ([place, size]: Shape) => {
+      const count = layoutOf(place).rows * size;
+      const y = input(count, (u) => (2 * u) / size);
+      return batteryCase('softmaxBackward', String(size), place, {
+        dx: output(count),
+        dy: input(count),
+        y,
+        size,
+      });
+    },
+    kept,
+    drawShape,
+  ),
 
-  binaryCorrect: sizes.map(([layout, size]) => {
-    const { rows } = layouts[layout];
-    const target = input(rows * size, bit);
-    const x = input(rows * size);
-    return batteryCase('binaryCorrect', String(size), layout, {
-      out: output(rows),
-      x,
-      target,
-      size,
-      threshold: 0.1,
-    });
-  }),
+  softmaxCrossEntropy: family(
+    (shape: Shape, variant) => {
+      const { name, args } = lossArguments(shape, variant, 1, classIndex(shape[1]));
+      return batteryCase('softmaxCrossEntropy', name, shape[0], args);
+    },
+    kept,
+    drawShape,
+  ),
 
-  absoluteError: sizes.map(([layout, size]) => {
-    const { rows } = layouts[layout];
-    const target = input(rows * size);
-    const x = input(rows * size, logits);
-    return batteryCase('absoluteError', String(size), layout, { out: output(rows), x, target, size });
-  }),
+  sigmoidCrossEntropy: family(
+    (shape: Shape, variant) => {
+      const { name, args } = lossArguments(shape, variant, shape[1], share);
+      return batteryCase('sigmoidCrossEntropy', name, shape[0], args);
+    },
+    kept,
+    drawShape,
+  ),
+
+  meanSquaredError: family(
+    (shape: Shape, variant) => {
+      const { name, args } = lossArguments(shape, variant, shape[1], logits);
+      return batteryCase('meanSquaredError', name, shape[0], args);
+    },
+    kept,
+    drawShape,
+  ),
+
+  classCorrect: family(
+    ([place, size]: Shape, variant) => {
+      const { rows } = layoutOf(place);
+      const x = input(rows * size, variant % 2 ? twoValues : logits); // twoValues: several equal maxima, the first counts
+      const target = input(rows, classIndex(Math.min(size, 3)));
+      return batteryCase('classCorrect', String(size), place, { out: output(rows), x, target, size });
+    },
+    kept,
+    drawShape,
+  ),
+
+  binaryCorrect: family(
+    ([place, size]: Shape) => {
+      const { rows } = layoutOf(place);
+      const target = input(rows * size, bit);
+      const args = { out: output(rows), x: input(rows * size), target, size, threshold: 0.1 };
+      return batteryCase('binaryCorrect', String(size), place, args);
+    },
+    kept,
+    drawShape,
+  ),
+
+  absoluteError: family(
+    ([place, size]: Shape) => {
+      const { rows } = layoutOf(place);
+      const target = input(rows * size);
+      const x = input(rows * size, logits);
+      return batteryCase('absoluteError', String(size), place, { out: output(rows), x, target, size });
+    },
+    kept,
+    drawShape,
+  ),
 } as const;

@@ -20,7 +20,7 @@ import {
 export const batteryMetrics = 2;
 
 const barrierSize = 64;
-const blocksSizeMax = 1 << 19;
+const blocksSizeMaxDefault = 1 << 19;
 /** Floats between two blocks, which no kernel may touch. */
 const guard = 16;
 /** What outputs and guards hold beforehand; exact in float32. */
@@ -105,7 +105,12 @@ function writeStepTable(
 }
 
 /** Gives every block its place from `offset` on, and fills inputs. */
-function placeBlocks(arena: Arena, from: number, test: BatteryCase): { placed: Placed[]; end: number } {
+function placeBlocks(
+  arena: Arena,
+  from: number,
+  blocksSizeMax: number,
+  test: BatteryCase,
+): { placed: Placed[]; end: number } {
   let end = from;
   const placed: Placed[] = [];
   const key = textKey(`${test.kernel} ${test.name}`);
@@ -173,13 +178,22 @@ function checkUntouched(
   }
 }
 
-/** An arena for all cases, and the function that runs one on it. `guarded`: a store outside of the outputs throws. */
+interface RunnerOptions {
+  /** A store outside of the outputs throws. */
+  readonly guarded?: boolean;
+  /** Floats of the arena that a case may take. */
+  readonly blocksSizeMax?: number;
+  /** Floats of each lane's scratch, where a case needs more than usual. */
+  readonly scratchSize?: number;
+}
+
+/** An arena for all cases, and the function that runs one on it. */
 export function caseRunner(
   backend: Backend,
   lanes: number,
-  { guarded = true }: { readonly guarded?: boolean } = {},
+  { guarded = true, blocksSizeMax = blocksSizeMaxDefault, scratchSize = scratchFloats }: RunnerOptions = {},
 ): (test: BatteryCase) => CaseResult {
-  const scratchEnd = blocksSizeMax + lanes * scratchFloats;
+  const scratchEnd = blocksSizeMax + lanes * scratchSize;
   const arena = backend.createArena(scratchEnd + guard);
   const runners = Array.from({ length: lanes }, (_, lane) => backend.attach(arena.handle, lane));
   const programOffset = arenaHeaderSize + barrierSize;
@@ -193,7 +207,7 @@ export function caseRunner(
     const header = {
       lanes: active.length,
       scratchOffset: blocksSizeMax,
-      scratchSize: scratchFloats,
+      scratchSize,
       barrierOffset: arenaHeaderSize,
     };
     arena.ints.set(arenaHeaderFields.map((field) => header[field]));
@@ -202,7 +216,7 @@ export function caseRunner(
       results,
       resultsSize,
     } = writeStepTable(arena, tableOffset, test.layout, active.length);
-    const { placed, end } = placeBlocks(arena, tableEnd, test);
+    const { placed, end } = placeBlocks(arena, tableEnd, blocksSizeMax, test);
     used = end;
     const words = instruction(test, placed);
     arena.ints.set(words, programOffset);
@@ -218,6 +232,11 @@ export function caseRunner(
       const barrierWords = { from: arenaHeaderSize, to: arenaHeaderSize + barrierSize };
       const what = `${backend.variant} ${test.kernel} ${test.name}`;
       checkUntouched(arena, before, [barrierWords, ...outputs], what);
+      const behind = arena.ints.subarray(scratchEnd);
+      assert(
+        behind.every((word) => word === scratchMark),
+        `${what} wrote behind its scratch`,
+      );
     }
     return collect(arena, outputs);
   };

@@ -1,29 +1,33 @@
 // Cases of the update: the norm of the gradient, clipping, and the optimizers over flat vectors.
 
 import { type Block, batteryCase, input, output, positive, update } from './battery-case.ts';
+import type { Draw } from './battery-draw.ts';
+import { family } from './battery-family.ts';
 import { normBlockSize } from './kernel-list.ts';
 
-const counts = [0, 1, 15, 16, 17, 33, 1000, 4099] as const;
+const kept = [0, 1, 17, 1000] as const;
+const drawCount = (draw: Draw, elementsMax: number): number => draw.size(Math.ceil(elementsMax / 4));
 
 /** Plain; L2 and clipped; decoupled decay. */
-const variants: readonly {
-  readonly name: string;
-  readonly clip: boolean;
-  decay: number;
-  decoupled: number;
-}[] = [
+const ways = [
   { name: 'plain', clip: false, decay: 0, decoupled: 0 },
   { name: 'clipped, L2', clip: true, decay: 0.01, decoupled: 0 },
   { name: 'decoupled', clip: true, decay: 0, decoupled: 0.1 },
-];
+] as const;
 
-/** Name and arguments that all optimizers share, for every size and variant. */
-const updates = counts.flatMap((count) =>
-  variants.map(({ name, clip, decay, decoupled }) => ({
-    name: `${count} ${name}`,
-    args: { w: update(count), g: input(count), count, clip: clip ? clipBlock() : null, decay, decoupled },
-  })),
-);
+/** Name and arguments that all optimizers share. */
+function updateOf(count: number, variant: number) {
+  const { name, clip, decay, decoupled } = ways[variant % 3]!;
+  const args = {
+    w: update(count),
+    g: input(count),
+    count,
+    clip: clip ? clipBlock() : null,
+    decay,
+    decoupled,
+  };
+  return { name: `${count} ${name}`, args };
+}
 
 /** [norm, factor] */
 function clipBlock(): Block {
@@ -31,34 +35,53 @@ function clipBlock(): Block {
 }
 
 export const updateCases = {
-  squareSums: [...counts, 2 * normBlockSize, 3 * normBlockSize + 77].map((count) => {
-    const blocks = output(Math.ceil(count / normBlockSize));
-    return batteryCase('squareSums', String(count), 'uneven', { blocks, x: input(count), count });
-  }),
-
-  clipFactor: [0, 1, 2, 3, 7, 16, 100].flatMap((count) =>
-    [0.05, 1e3, Infinity].map((maximum) => {
-      const args = { clip: output(2), blocks: input(count, positive), count, maximum };
-      return batteryCase('clipFactor', `${count} to ${maximum}`, 'uneven', args);
-    }),
+  blockNorms: family(
+    (count: number) => {
+      const blocks = output(Math.ceil(count / normBlockSize));
+      return batteryCase('blockNorms', String(count), 'uneven', { blocks, x: input(count), count });
+    },
+    [0, 1, 4099, 2 * normBlockSize, 3 * normBlockSize + 77],
+    drawCount,
   ),
 
-  sgd: updates.map(({ name, args }) => batteryCase('sgd', name, 'uneven', args)),
+  clipFactor: family(
+    (count: number, variant) => {
+      const maximum = [0.05, 1e3, Infinity][variant % 3]!;
+      const args = { clip: output(2), blocks: input(count, positive), count, maximum };
+      return batteryCase('clipFactor', `${count} to ${maximum}`, 'uneven', args);
+    },
+    [0, 1, 2, 3, 7, 100],
+    (draw) => draw.size(130),
+  ),
 
-  momentum: updates.map(({ name, args }, i) => {
-    const nesterov = i % 2;
-    const own = { v: update(args.count), momentum: 0.9, nesterov };
-    return batteryCase('momentum', `${name}${nesterov ? ' nesterov' : ''}`, 'uneven', { ...args, ...own });
-  }),
+  sgd: family(
+    (count: number, variant) => {
+      const { name, args } = updateOf(count, variant);
+      return batteryCase('sgd', name, 'uneven', args);
+    },
+    kept,
+    drawCount,
+  ),
 
-  adam: updates.map(({ name, args }) => {
-    const own = {
-      m: update(args.count),
-      v: update(args.count, positive),
-      beta1: 0.9,
-      beta2: 0.999,
-      epsilon: 1e-8,
-    };
-    return batteryCase('adam', name, 'uneven', { ...args, ...own });
-  }),
+  momentum: family(
+    (count: number, variant) => {
+      const { name, args } = updateOf(count, variant);
+      const nesterov = variant % 2;
+      const own = { v: update(count), momentum: 0.9, nesterov };
+      return batteryCase('momentum', `${name}${nesterov ? ' nesterov' : ''}`, 'uneven', { ...args, ...own });
+    },
+    kept,
+    drawCount,
+  ),
+
+  adam: family(
+    (count: number, variant) => {
+      const { name, args } = updateOf(count, variant);
+      const rates = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+      const own = { m: update(count), v: update(count, positive), ...rates };
+      return batteryCase('adam', name, 'uneven', { ...args, ...own });
+    },
+    kept,
+    drawCount,
+  ),
 } as const;

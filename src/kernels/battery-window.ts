@@ -1,39 +1,88 @@
-// Cases of convolution and pooling: strides, paddings on each side, windows larger than the image, odd channel counts.
+// Cases of convolution and pooling.
 
-import { batteryCase, input, type LayoutName, layouts, output, rectified, signed } from './battery-case.ts';
+import { batteryCase, input, output, rectified, signed, stepLayout } from './battery-case.ts';
+import { type Draw, type WindowShape, windowOutputs } from './battery-draw.ts';
+import { family, layoutOf, type Place, samplesMax } from './battery-family.ts';
 
-type Quad = readonly [top: number, bottom: number, left: number, right: number];
-
-interface WindowShape {
-  readonly layout: LayoutName;
-  readonly image: readonly [height: number, width: number, channels: number];
-  readonly kernel: readonly [number, number];
-  readonly stride: readonly [number, number];
-  readonly padding: Quad;
+interface Shape extends WindowShape {
+  readonly place: Place;
   /** Of the convolution. */
   readonly filters: number;
 }
 
+const pair = { name: 'two samples', layout: stepLayout(2, 1) };
+const crowd = { name: '300 samples', layout: stepLayout(300, 1) };
+
 // biome-ignore format: a table
-const shapes: readonly WindowShape[] = [
-  { layout: 'one', image: [1, 1, 1], kernel: [1, 1], stride: [1, 1], padding: [0, 0, 0, 0], filters: 1 },
-  { layout: 'even', image: [6, 6, 16], kernel: [3, 3], stride: [1, 1], padding: [1, 1, 1, 1], filters: 16 },
-  { layout: 'uneven', image: [7, 5, 3], kernel: [3, 3], stride: [1, 1], padding: [0, 0, 0, 0], filters: 17 },
-  { layout: 'few', image: [9, 8, 17], kernel: [3, 2], stride: [2, 3], padding: [1, 0, 0, 1], filters: 15 },
-  { layout: 'middle', image: [8, 8, 1], kernel: [5, 5], stride: [1, 1], padding: [2, 2, 2, 2], filters: 33 },
-  { layout: 'sparse', image: [2, 3, 15], kernel: [4, 4], stride: [1, 2], padding: [2, 1, 1, 2], filters: 5 },
-  { layout: 'idle', image: [4, 4, 2], kernel: [2, 2], stride: [2, 2], padding: [0, 0, 0, 0], filters: 3 },
-  { layout: 'even', image: [5, 5, 34], kernel: [1, 1], stride: [2, 2], padding: [0, 0, 0, 0], filters: 40 },
-  { layout: 'one', image: [12, 21, 32], kernel: [3, 3], stride: [1, 1], padding: [1, 1, 1, 1], filters: 70 },
-  { layout: 'many', image: [3, 3, 2], kernel: [2, 2], stride: [1, 1], padding: [0, 1, 0, 1], filters: 6 },
-  // Maps of 1 x 1, several samples a shard: the pixels of a block are samples.
-  { layout: 'large', image: [1, 1, 9], kernel: [3, 3], stride: [1, 1], padding: [1, 1, 1, 1], filters: 8 },
-  { layout: 'large', image: [1, 1, 5], kernel: [1, 1], stride: [2, 2], padding: [0, 0, 0, 0], filters: 7 },
-  { layout: 'one', image: [40, 40, 32], kernel: [3, 3], stride: [1, 1], padding: [1, 1, 1, 1], filters: 4 },
+const keptForAll: readonly Shape[] = [
+  { place: 'idle', image: [4, 4, 2], kernel: [2, 2], stride: [2, 2], padding: [0, 0, 0, 0], filters: 3 },
+  { place: 'many', image: [3, 3, 2], kernel: [2, 2], stride: [1, 1], padding: [0, 1, 0, 1], filters: 6 },
+  // Several panels, tiles and blocks of pixels.
+  { place: 'one', image: [12, 21, 32], kernel: [3, 3], stride: [1, 1], padding: [1, 1, 1, 1], filters: 70 },
 ];
 
-function geometry({ image, kernel, stride, padding }: WindowShape) {
+// biome-ignore format: a table
+const keptConvolutions: readonly Shape[] = [
+  ...keptForAll,
+  { place: 'one', image: [40, 40, 32], kernel: [3, 3], stride: [1, 1], padding: [1, 1, 1, 1], filters: 4 },
+  // Maps of 1 x 1: the pixels of a block are samples, and a shard has more of them than a block.
+  { place: crowd, image: [1, 1, 9], kernel: [3, 3], stride: [1, 1], padding: [1, 1, 1, 1], filters: 8 },
+  { place: crowd, image: [1, 1, 5], kernel: [1, 1], stride: [2, 2], padding: [0, 0, 0, 0], filters: 7 },
+  // A padded row is copied in parts.
+  { place: pair, image: [1, 30, 700], kernel: [3, 3], stride: [1, 1], padding: [1, 1, 1, 1], filters: 1 },
+  // More terms to an output than any scratch holds at once.
+  { place: 'one', image: [1, 1, 33000], kernel: [1, 1], stride: [1, 1], padding: [0, 0, 0, 0], filters: 2 },
+  { place: 'one', image: [1, 1, 2], kernel: [1, 1], stride: [1, 1], padding: [0, 0, 0, 0], filters: 33000 },
+];
+
+// biome-ignore format: a table
+const keptPools: readonly Shape[] = [
+  ...keptForAll,
+  // Whole windows of 2 x 2, and windows that do not cover the image.
+  { place: 'uneven', image: [7, 5, 17], kernel: [2, 2], stride: [2, 2], padding: [0, 0, 0, 0], filters: 0 },
+  // A long sum.
+  { place: 'few', image: [13, 11, 5], kernel: [13, 11], stride: [1, 1], padding: [0, 0, 0, 0], filters: 0 },
+];
+
+/** Greatest height, width and channels of an image, and filters. */
+function limitsOf(draw: Draw, elementsMax: number): readonly [number, number, number, number] {
+  let edge = 1;
+  while (edge * edge * edge < elementsMax) edge += 1;
+  const short = Math.ceil(edge / 3) + 1;
+  switch (draw.below(3)) {
+    case 0: // large images of few channels
+      return [edge, edge, short, short];
+    case 1: // small images of many channels
+      return [short, short, 4 * edge, 4 * edge];
+    default: // sequences, of a great many
+      return [1, 40, Math.ceil(elementsMax / 60), 3];
+  }
+}
+
+/** `covered`: for pooling, where no window may lie in the padding alone. */
+function drawShape(draw: Draw, elementsMax: number, covered: boolean): Shape {
+  for (;;) {
+    const [heightMax, widthMax, channelsMax, filtersMax] = limitsOf(draw, elementsMax);
+    const place = draw.layout(samplesMax(elementsMax));
+    const window = draw.window([heightMax, widthMax], channelsMax, covered);
+    const shape = { place, ...window, filters: draw.size(filtersMax) };
+    const { rows, ownNodes } = layoutOf(place);
+    const [high, wide] = windowOutputs(window);
+    const [height, width, channels] = window.image;
+    const weights = covered ? 0 : window.kernel[0] * window.kernel[1] * channels * shape.filters;
+    const outputs = rows * high * wide * (covered ? channels : shape.filters);
+    if (rows * height * width * channels + outputs + weights * Math.max(1, ownNodes) <= elementsMax)
+      return shape;
+  }
+}
+
+const drawConvolution = (draw: Draw, elementsMax: number): Shape => drawShape(draw, elementsMax, false);
+const drawPool = (draw: Draw, elementsMax: number): Shape => drawShape(draw, elementsMax, true);
+
+function geometry(shape: Shape) {
+  const { image, kernel, stride, padding } = shape;
   const [height, width, channels] = image;
+  const [outHeight, outWidth] = windowOutputs(shape);
   const window = {
     height,
     width,
@@ -44,10 +93,21 @@ function geometry({ image, kernel, stride, padding }: WindowShape) {
     strideWidth: stride[1],
     padTop: padding[0],
     padLeft: padding[2],
-    outHeight: Math.floor((height + padding[0] + padding[1] - kernel[0]) / stride[0]) + 1,
-    outWidth: Math.floor((width + padding[2] + padding[3] - kernel[1]) / stride[1]) + 1,
+    outHeight,
+    outWidth,
   };
-  return { window, pixels: height * width * channels, positions: window.outHeight * window.outWidth };
+  const { rows, ownNodes } = layoutOf(shape.place);
+  const positions = outHeight * outWidth;
+  const weights = kernel[0] * kernel[1] * channels * shape.filters;
+  return {
+    window,
+    positions,
+    weights,
+    ownNodes,
+    pixels: rows * height * width * channels,
+    outputs: rows * positions * shape.filters,
+    pooled: rows * positions * channels,
+  };
 }
 
 /** The taps of the window at an output position that lie inside of the image: what a maximum can be. */
@@ -61,114 +121,120 @@ function tapsInside(w: ReturnType<typeof geometry>['window'], position: number):
   });
 }
 
-function title({ image, kernel, stride, filters }: WindowShape): string {
-  return `${image.join('x')} by ${kernel.join('x')} step ${stride.join('x')} to ${filters}`;
+function title({ image, kernel, stride, padding, filters }: Shape): string {
+  return `${image.join('x')} by ${kernel.join('x')} step ${stride.join('x')} padded ${padding.join(' ')} to ${filters}`;
 }
 
-/** More terms to an output than any scratch holds at once. */
-// biome-ignore format: a table
-const deepShapes: readonly WindowShape[] = [
-  { layout: 'one', image: [1, 1, 33000], kernel: [1, 1], stride: [1, 1], padding: [0, 0, 0, 0], filters: 2 },
-  { layout: 'one', image: [1, 1, 2], kernel: [1, 1], stride: [1, 1], padding: [0, 0, 0, 0], filters: 33000 },
-];
-
-/** Pooling: no window may lie in the padding alone. */
-const pools = shapes.filter((shape) => {
-  const covered = ([kernel, before, after]: readonly number[]) => Math.max(before!, after!) < kernel!;
-  const [top, bottom, left, right] = shape.padding;
-  return covered([shape.kernel[0], top, bottom]) && covered([shape.kernel[1], left, right]);
-});
-
 export const windowCases = {
-  convForward: [...shapes, ...deepShapes].map((shape, i) => {
-    const { window, pixels, positions } = geometry(shape);
-    const { rows } = layouts[shape.layout];
-    return batteryCase('convForward', title(shape), shape.layout, {
-      y: output(rows * positions * shape.filters),
-      x: input(rows * pixels),
-      w: input(shape.kernel[0] * shape.kernel[1] * window.channels * shape.filters),
-      bias: i % 3 === 2 ? null : input(shape.filters),
-      ...window,
-      filters: shape.filters,
-      activation: i % 2,
-    });
-  }),
+  convForward: family(
+    (shape: Shape, variant) => {
+      const { window, pixels, outputs, weights } = geometry(shape);
+      const activation = variant % 2;
+      const bias = variant % 3 === 2 ? null : input(shape.filters);
+      const name = `${title(shape)}${bias ? ' bias' : ''}${activation ? ' relu' : ''}`;
+      const operands = { y: output(outputs), x: input(pixels), w: input(weights), bias };
+      return batteryCase('convForward', name, shape.place, {
+        ...operands,
+        ...window,
+        filters: shape.filters,
+        activation,
+      });
+    },
+    keptConvolutions,
+    drawConvolution,
+  ),
 
-  convInputGradient: [...shapes, ...deepShapes].map((shape, i) => {
-    const { window, pixels, positions } = geometry(shape);
-    const { rows } = layouts[shape.layout];
-    return batteryCase('convInputGradient', title(shape), shape.layout, {
-      dx: output(rows * pixels),
-      dy: input(rows * positions * shape.filters),
-      w: input(shape.kernel[0] * shape.kernel[1] * window.channels * shape.filters),
-      mask: i % 2 ? input(rows * pixels, rectified) : null,
-      ...window,
-      filters: shape.filters,
-    });
-  }),
+  convInputGradient: family(
+    (shape: Shape, variant) => {
+      const { window, pixels, outputs, weights } = geometry(shape);
+      const mask = variant % 2 ? input(pixels, rectified) : null;
+      const operands = { dx: output(pixels), dy: input(outputs), w: input(weights), mask };
+      return batteryCase('convInputGradient', `${title(shape)}${mask ? ' mask' : ''}`, shape.place, {
+        ...operands,
+        ...window,
+        filters: shape.filters,
+      });
+    },
+    keptConvolutions,
+    drawConvolution,
+  ),
 
-  convWeightGradient: [...shapes, ...deepShapes].map((shape) => {
-    const { window, pixels, positions } = geometry(shape);
-    const { rows, ownNodes } = layouts[shape.layout];
-    const stride = shape.kernel[0] * shape.kernel[1] * window.channels * shape.filters + 16;
-    return batteryCase('convWeightGradient', title(shape), shape.layout, {
-      dw: output(ownNodes * stride),
-      stride,
-      x: input(rows * pixels),
-      dy: input(rows * positions * shape.filters),
-      ...window,
-      filters: shape.filters,
-    });
-  }),
+  convWeightGradient: family(
+    (shape: Shape) => {
+      const { window, pixels, outputs, weights, ownNodes } = geometry(shape);
+      const stride = weights + 16;
+      return batteryCase('convWeightGradient', title(shape), shape.place, {
+        dw: output(ownNodes * stride),
+        stride,
+        x: input(pixels),
+        dy: input(outputs),
+        ...window,
+        filters: shape.filters,
+      });
+    },
+    keptConvolutions,
+    drawConvolution,
+  ),
 
-  maxPoolForward: pools.map((shape, i) => {
-    const { window, pixels, positions } = geometry(shape);
-    const { rows } = layouts[shape.layout];
-    return batteryCase('maxPoolForward', title(shape), shape.layout, {
-      y: output(rows * positions * window.channels),
-      choice: output(rows * positions * window.channels),
-      x: input(rows * pixels, i % 2 ? rectified : signed), // rectified: many equal maxima
-      ...window,
-    });
-  }),
+  maxPoolForward: family(
+    (shape: Shape, variant) => {
+      const { window, pixels, pooled } = geometry(shape);
+      return batteryCase('maxPoolForward', title(shape), shape.place, {
+        y: output(pooled),
+        choice: output(pooled),
+        x: input(pixels, variant % 2 ? rectified : signed), // rectified: many equal maxima
+        ...window,
+      });
+    },
+    keptPools,
+    drawPool,
+  ),
 
-  maxPoolBackward: pools.map((shape, i) => {
-    const { window, pixels, positions } = geometry(shape);
-    const { rows } = layouts[shape.layout];
-    const outputs = rows * positions * window.channels;
-    const tapsOf: number[][] = [];
-    return batteryCase('maxPoolBackward', `${title(shape)}${i % 2 ? ' relu' : ''}`, shape.layout, {
-      dx: output(rows * pixels),
-      dy: input(outputs),
-      choice: input(outputs, (u, output) => {
-        const position = Math.floor(output / window.channels) % positions;
-        tapsOf[position] ??= tapsInside(window, position);
-        const taps = tapsOf[position];
-        return taps[Math.floor(u * taps.length)]!;
-      }),
-      y: input(outputs, rectified),
-      relu: i % 2,
-      ...window,
-    });
-  }),
+  maxPoolBackward: family(
+    (shape: Shape, variant) => {
+      const { window, pixels, pooled, positions } = geometry(shape);
+      const tapsOf: number[][] = [];
+      return batteryCase('maxPoolBackward', `${title(shape)}${variant % 2 ? ' relu' : ''}`, shape.place, {
+        dx: output(pixels),
+        dy: input(pooled),
+        choice: input(pooled, (u, place) => {
+          const position = Math.floor(place / window.channels) % positions;
+          tapsOf[position] ??= tapsInside(window, position);
+          const taps = tapsOf[position];
+          return taps[Math.floor(u * taps.length)]!;
+        }),
+        y: input(pooled, rectified),
+        relu: variant % 2,
+        ...window,
+      });
+    },
+    keptPools,
+    drawPool,
+  ),
 
-  averagePoolForward: pools.map((shape) => {
-    const { window, pixels, positions } = geometry(shape);
-    const { rows } = layouts[shape.layout];
-    return batteryCase('averagePoolForward', title(shape), shape.layout, {
-      y: output(rows * positions * window.channels),
-      x: input(rows * pixels),
-      ...window,
-    });
-  }),
+  averagePoolForward: family(
+    (shape: Shape) => {
+      const { window, pixels, pooled } = geometry(shape);
+      return batteryCase('averagePoolForward', title(shape), shape.place, {
+        y: output(pooled),
+        x: input(pixels),
+        ...window,
+      });
+    },
+    keptPools,
+    drawPool,
+  ),
 
-  averagePoolBackward: pools.map((shape) => {
-    const { window, pixels, positions } = geometry(shape);
-    const { rows } = layouts[shape.layout];
-    return batteryCase('averagePoolBackward', title(shape), shape.layout, {
-      dx: output(rows * pixels),
-      dy: input(rows * positions * window.channels),
-      ...window,
-    });
-  }),
+  averagePoolBackward: family(
+    (shape: Shape) => {
+      const { window, pixels, pooled } = geometry(shape);
+      return batteryCase('averagePoolBackward', title(shape), shape.place, {
+        dx: output(pixels),
+        dy: input(pooled),
+        ...window,
+      });
+    },
+    keptPools,
+    drawPool,
+  ),
 } as const;

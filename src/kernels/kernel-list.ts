@@ -20,9 +20,13 @@
 // two siblings are added left + right. Record j of what remains on the stack is written at out + j * stride (own
 // nodes), or at out + (nodeStart + j) * stride (gathered nodes: room for every worker's, in the tree's order).
 //
-// Formulas: fma(a, b, c) = a * b + c with one rounding; every other operation is rounded. Sums over rows and positions start
-// at +0 and ascend. Sums over the elements of one row or block use 16 virtual accumulators: element i into i mod 16, i
+// Formulas: fma(a, b, c) = a * b + c with one rounding; every other operation is rounded. Sums over rows start at +0 and
+// ascend unless they are long. Sums over the elements of one row or block use 16 virtual accumulators: element i into i mod 16, i
 // ascending from +0; then [j] += [j + 8], [j] += [j + 4], [j] += [j + 2], [j] += [j + 1].
+// Long sums (over the positions of a shard or the taps of a window) keep their error that of a few roundings however many
+// terms there are: blocks of 64 terms; in a block term t into accumulator t mod 4, t ascending from +0; block =
+// ([0] + [2]) + ([1] + [3]). The first block is the sum, with a rest of +0; each further one is added by two-sum: total = sum +
+// block, part = total - sum, rest = rest + ((sum - (total - part)) + (block - part)), sum = total. The value is sum + rest.
 // relu(x) = 0 > x ? 0 : x, so that NaN and -0 stay what they are; "mask <= 0" is: not (mask > 0), NaN included.
 
 import { assert } from '../errors.ts';
@@ -58,7 +62,7 @@ export const kernels = {
   denseInputGradient: { partition: 'all', args: { dx: 'f', dy: 'f', w: 'f', mask: 'f', inputs: 'n', outputs: 'n' } },
   /** own nodes of dw[inputs, outputs] = x^T . dy, k = rows of the shard ascending */
   denseWeightGradient: { partition: 'all', args: { dw: 'f', stride: 'n', x: 'f', dy: 'f', inputs: 'n', outputs: 'n' } },
-  /** own nodes of out[columns] = sum over rows and positions of x[rows * positions, columns], ascending */
+  /** own nodes of out[columns] = long sum over the rows and positions of a shard of x[rows * positions, columns] */
   columnSums: { partition: 'all', args: { out: 'f', stride: 'n', x: 'f', positions: 'n', columns: 'n' } },
 
   // --- convolution, NHWC, weights [kernelHeight, kernelWidth, channels, filters]; k = (kh, kw, channel) ascending, a tap
@@ -75,14 +79,16 @@ export const kernels = {
   maxPoolForward: { partition: 'rows', args: { y: 'f', choice: 'i', x: 'f', ...window } },
   /** dx = dy where chosen (summed in ascending order of windows), else 0; relu: 1 = dy counts only where y > 0 */
   maxPoolBackward: { partition: 'rows', args: { dx: 'f', dy: 'f', choice: 'i', y: 'f', relu: 'n', ...window } },
-  /** y = (sum of the taps inside of the image, (kh, kw) ascending from +0) / their number */
+  /** y = (long sum of the taps inside of the image, (kh, kw) ascending) / their number */
   averagePoolForward: { partition: 'rows', args: { y: 'f', x: 'f', ...window } },
   /** dx = sum over the windows that hold it, ascending from +0, of dy / number of the window's taps inside */
   averagePoolBackward: { partition: 'rows', args: { dx: 'f', dy: 'f', ...window } },
 
   // --- batch normalisation over rows and positions. A moments record is [count, mean[channels], m2[channels]]:
-  // within a shard, shifted sums around the shard's first value k: d = x - k; s1 = s1 + d; s2 = fma(d, d, s2), rows and
-  // positions ascending; q = s1 / count; mean = k + q; m2 = max(fma(-s1, q, s2), 0). An empty shard is all +0.
+  // within a shard, long sums around a shift k = x0 + (block of x - x0 over the first 64 positions) / their number, x0 the
+  // shard's first value: with d = x - k, (s1, r1) = the long sum of d, (s2, r2) = that of fma(d, d, .), sum and rest apart:
+  // q = s1 / count, e = fma(-q, count, s1), p = s1 * q; mean = k + (q + (e + r1) / count);
+  // m2 = max((s2 - p) + (fma(-2 q, r1, fma(-s1, e / count, r2)) - fma(s1, q, -p)), 0). An empty shard is all +0.
   // Records merge by Chan, Golub, LeVeque (1979): where either count is 0, the other record; else f = count_b / count,
   // delta = mean_b - mean_a, mean = fma(delta, f, mean_a), m2 = fma(delta * delta, count_a * f, m2_a + m2_b).
   /** leaves: record of shard s at leaves + (firstShard + s) * (1 + 2 channels) */
@@ -91,7 +97,7 @@ export const kernels = {
   momentsNodes: { partition: 'all', args: { nodes: 'f', leaves: 'f', channels: 'n' } },
   /** record = the gathered nodes of all workers merged in the tree (global schedule of the step table) */
   momentsMerge: { partition: 'all', args: { record: 'f', nodes: 'f', channels: 'n' } },
-  /** mean[], inverse[] = 1 / sqrt(m2 / count + epsilon) (count 0: mean 0, 1 / sqrt(epsilon)) of `records` records (stride 1 + 2 channels; outputs [records, channels]);
+  /** mean[], inverse[] = 1 / sqrt(m2 / count + epsilon) (count 0: mean 0, 1 / sqrt(epsilon); m2 not finite: NaN) of `records` records (stride 1 + 2 channels; outputs [records, channels]);
       records = 0: one record per own shard, at leaves + (firstShard + s) * ..., outputs at index s */
   momentsPrepare: { partition: 'all', args: { mean: 'f', inverse: 'f', record: 'f', records: 'n', channels: 'n', epsilon: 's' } },
   /** running = fma(momentum, new - running, running); the variance is unbiased (m2 / (count - 1)); no-op where count < 2 */
@@ -102,8 +108,8 @@ export const kernels = {
       perShard: 1 = mean and inverse are [own shard, channels] */
   normalizeForward: { partition: 'rows', args: { y: 'f', x: 'f', mean: 'f', inverse: 'f', gamma: 'f', beta: 'f', positions: 'n', channels: 'n', activation: 'n', perShard: 'n' } },
   /** leaves [2 channels] per own shard at leaves + (firstShard + s) * 2 channels: sum of dy', sum of dy' * xhat, where
-      dy' = dy, or 0 where mask is given and mask <= 0 (relu after the normalisation); xhat = (x - mean) * inverse. The
-      second is (sum fma(dy', x - mean, sum)) * inverse, multiplied once a shard; an empty shard is +0 */
+      dy' = dy, or 0 where mask is given and mask <= 0 (relu after the normalisation); xhat = (x - mean) * inverse. Long
+      sums; the second is (sum of fma(dy', x - mean, .)) * inverse, multiplied once a shard; an empty shard is +0 */
   normalizeSums: { partition: 'all', args: { leaves: 'f', dy: 'f', x: 'f', mask: 'f', mean: 'f', inverse: 'f', positions: 'n', channels: 'n', perShard: 'n' } },
   /** dx = gamma * inverse * (dy' - sum dy' / count - xhat * sum dy' xhat / count); sums: the merged [2 channels] (perShard:
       leaves), count from the merged moments record (perShard: leaves). In this order: slope = gamma * inverse,
@@ -152,14 +158,16 @@ export const kernels = {
   binaryCorrect: { partition: 'rows', args: { out: 'f', x: 'f', target: 'f', size: 'n', threshold: 's' } },
   /** out[row] = mean over outputs of |x - target| */
   absoluteError: { partition: 'rows', args: { out: 'f', x: 'f', target: 'f', size: 'n' } },
-  /** results[resultsHeader + (firstShard + s) * metrics + metric] = sum over the rows of own shard s of x[row] */
+  /** results[resultsHeader + (firstShard + s) * metrics + metric] = sum over the rows of own shard s of x[row],
+      in float64, rounded once */
   shardSums: { partition: 'single', args: { x: 'f', metric: 'n', metrics: 'n' } },
 
   // --- update; g = gradient sum * (inverseWeight * factor), factor = clip[1] where clip is given, else 1. Bits: -l = -learningRate
-  /** blocks[b] = sum of squares of x[b * 4096 .. min(count, (b + 1) * 4096)), 16 virtual accumulators, each fma(x, x, sum) */
-  squareSums: { partition: 'all', args: { blocks: 'f', x: 'f', count: 'n' } },
-  /** clip = [norm, factor]: norm = sqrt(sum of blocks in the tree of numerics/tree.ts) * inverseWeight, factor = maximum < norm ?
-      maximum / norm : 1. count: number of blocks (0: norm 0). The norm is also written to results[0]. */
+  /** blocks[b] = sqrt(sum of squares of x[b * 4096 .. min(count, (b + 1) * 4096))) * inverseWeight: the norm of a block of the
+      mean gradient. In float64, where squares are exact and stay in range, by 16 virtual accumulators; rounded once */
+  blockNorms: { partition: 'all', args: { blocks: 'f', x: 'f', count: 'n' } },
+  /** clip = [norm, factor]: norm = sqrt(sum of blocks[b]^2 in the tree of numerics/tree.ts), in float64, rounded once; factor =
+      maximum < norm ? maximum / norm : 1. count: number of blocks (0: norm 0). The norm is also written to results[0]. */
   clipFactor: { partition: 'single', args: { clip: 'f', blocks: 'f', count: 'n', maximum: 's' } },
   // decay: L2, g = fma(decay, w, g); decoupled: first w = fma(-l * decoupled, w, w) (Loshchilov and Hutter 2019), after g
   // has been read with the old w
@@ -183,7 +191,7 @@ export const kernelNames = Object.keys(kernels) as KernelName[];
 export const unaryKinds = ['relu', 'leakyRelu', 'elu', 'sigmoid', 'tanh', 'gelu'] as const;
 export type UnaryKind = (typeof unaryKinds)[number];
 
-/** Floats in one block of squareSums. */
+/** Floats in one block of the gradient's norm. */
 export const normBlockSize = 4096;
 
 const bits = new DataView(new ArrayBuffer(4));

@@ -1,6 +1,7 @@
 // Initial distributions by name, as in a config, resolved to plain ones once fan-in and fan-out are known.
 
 import { z } from 'zod';
+import { float32 } from '../config/float32.ts';
 import type { Initializer } from '../ir/graph.ts';
 
 /** Connections into and out of one unit; for a convolution, times the window. */
@@ -40,8 +41,11 @@ export const initializerNames = Object.keys(byName) as [InitializerName, ...Init
 export const initializerSchema = z.union([
   z.enum(initializerNames),
   z.discriminatedUnion('type', [
-    z.strictObject({ type: z.literal('uniform'), low: z.number(), high: z.number() }),
-    z.strictObject({ type: z.literal('gaussian'), deviation: z.number().min(0) }),
+    z.strictObject({ type: z.literal('uniform'), low: float32(), high: float32() }),
+    z.strictObject({
+      type: z.literal('gaussian'),
+      deviation: float32({ min: 0, derived: { 'the largest initial weight': (deviation) => 7 * deviation } }),
+    }),
   ]),
 ]);
 

@@ -2,12 +2,13 @@
 // The arithmetic itself is in the kernels (sgd, momentum, adam); the learning rate over time in schedule.ts.
 
 import { z } from 'zod';
+import { float32 } from '../config/float32.ts';
 import type { TensorDeclaration } from '../ir/graph.ts';
 import { integerPower } from './power.ts';
 import { learningRateSchema } from './schedule.ts';
 
-const fraction = z.number().min(0).lt(1);
-const notNegative = z.number().min(0);
+const fraction = float32({ min: 0, below: 1 });
+const notNegative = float32({ min: 0 });
 
 /** Keys of every optimizer. */
 const shared = (defaults: { learningRate: number; weightDecay?: number }) => ({
@@ -31,7 +32,7 @@ const shared = (defaults: { learningRate: number; weightDecay?: number }) => ({
 const adamKeys = {
   beta1: fraction.default(0.9).describe('Decay of the mean of gradients.'),
   beta2: fraction.default(0.999).describe('Decay of the mean of squared gradients.'),
-  epsilon: z.number().positive().default(1e-8).describe('Added to the root of the second moment.'),
+  epsilon: float32({ above: 0 }).default(1e-8).describe('Added to the root of the second moment.'),
 };
 
 const momentumKeys = {

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { packageRoot } from '../../src/platform/package-root.ts';
+import { randomSeed } from '../support/seed.ts';
 
 const folder = join(packageRoot(), 'test/conformance/c');
 const flags = ['-std=gnu11', '-O2', '-ffp-contract=off', '-fno-math-errno', '-I', folder];
@@ -31,7 +32,7 @@ describe('naive twins', () => {
     const missing = [build.compiler, ...build.emulator].filter((tool) => !installed(tool));
     const reason = fits ? missing.map((tool) => `no ${tool}`).join(', ') : `not on ${process.arch}`;
     it.skipIf(reason)(
-      `${build.name}${reason && `, skipped: ${reason}`}`,
+      `${build.name}${reason ? `, skipped: ${reason}` : `, seed ${randomSeed}`}`,
       { timeout: timeoutMs },
       (context) => {
         const output = mkdtempSync(join(tmpdir(), 'lockstep-twins-'));
@@ -39,7 +40,10 @@ describe('naive twins', () => {
           const program = join(output, build.name);
           const source = join(folder, 'linear_test.c');
           execFileSync(build.compiler, [...flags, ...include, ...build.flags, source, '-o', program, '-lm']);
-          const [command, ...args] = [...build.emulator, program, cases] as [string, ...string[]];
+          const [command, ...args] = [...build.emulator, program, cases, String(randomSeed)] as [
+            string,
+            ...string[],
+          ];
           const run = spawnSync(command, args, { encoding: 'utf8' });
           if (run.signal === 'SIGILL') context.skip(`this machine has no ${build.name}`);
           expect(run.stdout).toBe(`${cases} cases of every kernel equal their naive twins\n`);

@@ -120,6 +120,17 @@ const losses = [spoilt, infinite].flatMap((contents) =>
   }),
 );
 
+/** Records of [count, mean, m2] for three channels, the middle one's m2 as given. */
+const prepared = (m2: number, count: number): BatteryCase =>
+  batteryCase('momentsPrepare', `m2 ${m2} of ${count}`, 'one', {
+    mean: output(3),
+    inverse: output(3),
+    record: input(7, (_, i) => [count, 1, 2, 3, 0.5, m2, 0.5][i]!),
+    records: 1,
+    channels: 3,
+    epsilon: 1e-3,
+  }) as BatteryCase;
+
 describe.each(candidates.filter(({ backend }) => backend !== null))('$name', ({ backend }) => {
   it.each(elementwise.map((test) => [`${test.kernel} ${test.name}`, test] as const))(
     '%s keeps NaN',
@@ -133,6 +144,24 @@ describe.each(candidates.filter(({ backend }) => backend !== null))('$name', ({ 
     const { floats, ints } = runCase(backend!, test as BatteryCase, 1);
     expect([...floats.keys()].filter((i) => Number.isNaN(floats[i]))).toEqual([bad]);
     expect(ints[bad]).toBe(tap);
+  });
+
+  it.each([Infinity, NaN])('an inverse deviation of a variance that is %d is NaN', (m2) => {
+    const { floats } = runCase(backend!, prepared(m2, 4), 1);
+    expect([...floats.subarray(0, 3)]).toEqual([1, 2, 3]);
+    expect([...floats.subarray(3)].map(Number.isFinite)).toEqual([true, false, true]);
+    expect(floats[4]).toBeNaN();
+  });
+
+  it('a batch whose variance overflows has statistics that are not finite', () => {
+    const x = input(6, (_, i) => [1e30, 1, -1e30, 2, 1e30, 3][i]!);
+    const args = { leaves: output(5), x, positions: 3, channels: 2 };
+    const { floats } = runCase(
+      backend!,
+      batteryCase('momentsLeaves', 'overflow', 'one', args) as BatteryCase,
+      1,
+    );
+    expect([...floats].map(Number.isFinite)).toEqual([true, true, true, false, true]);
   });
 
   it.each(losses.map((test) => [`${test.kernel} of ${test.name}`, test] as const))(

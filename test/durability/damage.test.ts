@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import type { Checkpoint } from '../../src/checkpoint/state.ts';
 import { newestCheckpoint, writeCheckpoint } from '../../src/checkpoint/store.ts';
+import { sampleFitted } from '../support/fitted.ts';
 
 const run = mkdtempSync(join(tmpdir(), 'lockstep-damage-'));
 afterAll(() => rmSync(run, { recursive: true }));
@@ -17,6 +18,8 @@ const small = (step: number): Checkpoint => ({
   config: { name: 'net' },
   fingerprint: 'f'.repeat(64),
   datasetSha256: 'd'.repeat(64),
+  trainSha256: 'e'.repeat(64),
+  fitted: sampleFitted,
   parameters: [{ name: 'w', shape: [3], data: Float32Array.of(step, 2, -0) }],
   statistics: [{ name: 'm', shape: [1], data: Float32Array.of(5) }],
   slots: [[{ name: 'w', shape: [3], data: Float32Array.of(1, 2, 3) }]],

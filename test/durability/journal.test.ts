@@ -69,7 +69,7 @@ describe('lines', () => {
     '{"generation":1e300}',
     '{"generation":9007199254740991,"workerIds":["a"]}',
     '{"runId":1}',
-    '{"config":{"batch":1},"datasetSha256":"d"}',
+    '{"config":{"batch":1},"datasetSha256":"d","fittedSha256":"e"}',
     '{"numerics":{"fingerprint":"f"}}',
   ])('of nonsense say nothing: %j', (line) => {
     mkdirSync(run);

@@ -11,6 +11,8 @@ export function sampleCheckpoint(step, letter) {
     config: { letter },
     fingerprint: 'f'.repeat(64),
     datasetSha256: 'd'.repeat(64),
+    trainSha256: 'e'.repeat(64),
+    fitted: { inputShape: [2], targetSize: 1, classes: 0, columns: null, inputs: [] },
     parameters: [{ name: 'dense1.weight', shape: [elements], data }],
     statistics: [],
     slots: [],

@@ -12,6 +12,7 @@ export const sampleIdentity = {
     seed: 1,
   },
   datasetSha256: 'd'.repeat(64),
+  fittedSha256: 'e'.repeat(64),
 };
 
 export const sampleNumerics = {

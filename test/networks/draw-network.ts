@@ -173,7 +173,7 @@ class NetworkDrawer {
       case 'batchNorm':
         return { type, sync: draw.pick(['global', 'shard']), ...common };
       case 'dropout':
-        return { type, rate: draw.pick([0, 1e-12, 0.1, 0.5, 0.9]), ...common };
+        return { type, rate: draw.pick([0, 1e-7, 0.1, 0.5, 0.9]), ...common };
       case 'leakyRelu':
         return { type, alpha: draw.pick([0, 0.01, 0.3, 1.5]), ...common };
       case 'elu':

@@ -124,6 +124,13 @@ describe('never', () => {
     expect(never(libm, files, withoutComments)).toEqual([]);
   });
 
+  it('a number of a config that is not declared as what it becomes in the program', () => {
+    const files = typeScriptFiles.filter(
+      (file) => /^src\/(config|nn|optim)\//.test(file.path) && file.path !== 'src/config/float32.ts',
+    );
+    expect(never(/\bz\s*\.(number|float32|float64|coerce)\b/m, files, withoutComments)).toEqual([]);
+  });
+
   it('a path of one machine', () => {
     expect(never(word('(^|[\\s"\'`(=:])/(home|work|root|Users|tmp)', '/'), textFiles, asIs)).toEqual([]);
   });

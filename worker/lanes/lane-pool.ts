@@ -14,6 +14,8 @@ export interface LanePoolOptions {
   readonly threads: LaneThreads;
   /** What lanes gather rows from; a Dataset will do. */
   readonly splits: Splits;
+  /** What of the arena will be used; training unless said. */
+  readonly purpose?: 'training' | 'inference';
 }
 
 type OnEvent = (event: ProgramEvent) => void;
@@ -47,8 +49,13 @@ export class LanePool {
 
   /** Makes the arena and attaches the threads. Throws LOCKSTEP_OUT_OF_MEMORY, LOCKSTEP_BACKEND_UNAVAILABLE or
       LOCKSTEP_WORKER_FAILED. */
-  static async create({ compiled, threads, splits }: LanePoolOptions): Promise<LanePool> {
-    const memory = new EngineMemory(compiled, threads.createArena(compiled));
+  static async create({
+    compiled,
+    threads,
+    splits,
+    purpose = 'training',
+  }: LanePoolOptions): Promise<LanePool> {
+    const memory = new EngineMemory(compiled, threads.createArena(compiled, purpose));
     const pool = new LanePool(memory, threads);
     await pool.#allOf(() => {
       const attached = threads.attach(compiled, memory.arena, splits);

@@ -8,8 +8,20 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Piscina } from 'piscina';
 import type { CompiledModel, LaneProgram } from '../../src/engine/contract.ts';
 import type { Splits } from '../../src/engine/lane.ts';
+import {
+  addNeeds,
+  arenaNeeds,
+  arenaTooLarge,
+  checkpointNeeds,
+  inferenceNeeds,
+  requireMemory,
+  totalOf,
+  workerNeeds,
+} from '../../src/engine/memory-budget.ts';
 import { assert, LockstepError } from '../../src/errors.ts';
 import type { Arena, Backend } from '../../src/kernels/backend.ts';
+import { restoreAdvice } from '../../src/platform/build-command.ts';
+import { machineMemory } from '../../src/platform/machine-memory.ts';
 import { packageRoot } from '../../src/platform/package-root.ts';
 import { collectGarbage } from './collect.ts';
 import { controlWords, type LaneReport, type LaneSetup, type LaneTask } from './messages.ts';
@@ -38,6 +50,8 @@ export class LaneThreads {
   /** Since garbage was collected. */
   #arenaBytes = 0;
   #collectInThreads = false;
+  /** Bytes of the arena before, which are given back when the threads take up the next one. */
+  #needsBefore = 0;
 
   constructor(backend: Backend, lanes: number) {
     this.backend = backend;
@@ -54,8 +68,11 @@ export class LaneThreads {
     return this.#threads?.control ?? null;
   }
 
-  /** A new arena, in place of the one before, which nobody may hold any more. Throws LOCKSTEP_OUT_OF_MEMORY. */
-  createArena(compiled: CompiledModel): Arena {
+  /**
+   * A new arena, in place of the one before, which nobody may hold any more. Throws LOCKSTEP_OUT_OF_MEMORY, also where the
+   * machine could make it but not fill it: nothing has been drawn or copied then.
+   */
+  createArena(compiled: CompiledModel, purpose: 'training' | 'inference'): Arena {
     const bytes = compiled.arenaSize * Float32Array.BYTES_PER_ELEMENT;
     if (this.#arenaBytes + bytes > arenaBytesLetGoMax && this.#arenaBytes > 0) {
       collectGarbage();
@@ -63,6 +80,7 @@ export class LaneThreads {
       this.#arenaBytes = 0;
     }
     this.#arenaBytes += bytes;
+    this.#needsBefore = checkMemory(compiled, purpose, this.#needsBefore);
     return this.backend.createArena(compiled.arenaSize);
   }
 
@@ -118,7 +136,7 @@ export class LaneThreads {
   #started(): Threads {
     const filename = join(packageRoot(), threadFile);
     if (!existsSync(filename)) {
-      throw new LockstepError('LOCKSTEP_WORKER_FAILED', `${filename} is missing; build it: npm run build`);
+      throw new LockstepError('LOCKSTEP_WORKER_FAILED', `${filename} is missing; ${restoreAdvice()}`);
     }
     const control = new SharedArrayBuffer(controlWords.size * 4);
     const { name: backend, variant } = this.backend;
@@ -140,6 +158,24 @@ export class LaneThreads {
     });
     return { pool, control: new Int32Array(control), attachments: 0 };
   }
+}
+
+/**
+ * Returns the bytes that the arena will use. `before`: those of an arena that goes. The workers that `lockstep train` starts were
+ * checked together with this one before; one that joins from elsewhere is checked here alone.
+ */
+function checkMemory(compiled: CompiledModel, purpose: 'training' | 'inference', before: number): number {
+  const now = machineMemory();
+  const machine = { ...now, availableBytes: now.availableBytes + before };
+  const tooLarge = arenaTooLarge(compiled, machine);
+  if (tooLarge !== null) throw new LockstepError('LOCKSTEP_OUT_OF_MEMORY', tooLarge);
+  if (purpose === 'inference') requireMemory('the model', inferenceNeeds(compiled), machine);
+  else {
+    // Any worker may be the one whose state becomes the checkpoint.
+    const needs = addNeeds(workerNeeds(compiled), checkpointNeeds(compiled, 1));
+    requireMemory('this worker', needs, machine);
+  }
+  return totalOf(arenaNeeds(compiled, purpose));
 }
 
 /** Compiled models carry much more, which would be copied for every thread. */

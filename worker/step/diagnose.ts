@@ -77,14 +77,16 @@ async function firstBad(options: DiagnoseOptions): Promise<BadTensor | 'none' | 
     ({ done, value: bad } = search.next());
   }
   if (bad) return bad;
-  return normOverflows(whole.gradient) ? { tensor: "the gradient's norm", sample: null } : 'none';
+  return normOverflows(whole.gradient, schedule.at(step).sampleIds.length)
+    ? { tensor: "the gradient's norm", sample: null }
+    : 'none';
 }
 
-/** The norm's sum of squares is a float32. */
-function normOverflows(gradient: Floats): boolean {
+/** The norm of the mean gradient is a float32. */
+function normOverflows(gradient: Floats, samples: number): boolean {
   let squares = 0;
   for (const each of gradient) squares += each * each;
-  return squares > float32Max;
+  return Math.sqrt(squares) / samples > float32Max;
 }
 
 const float32Max = 3.4028234663852886e38;

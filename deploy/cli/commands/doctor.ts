@@ -10,6 +10,7 @@ import type { Backend } from '../../../src/kernels/backend.ts';
 import { numericsFingerprint } from '../../../src/kernels/fingerprint.ts';
 import { nativeBackend } from '../../../src/kernels/native/backend.ts';
 import { wasmBackend } from '../../../src/kernels/wasm/backend.ts';
+import { nativeBuildCommand } from '../../../src/platform/build-command.ts';
 import { packageRoot } from '../../../src/platform/package-root.ts';
 import type { Context } from '../context.ts';
 import { jsonOption } from '../options.ts';
@@ -65,7 +66,7 @@ function backends(): Finding[] {
     [
       'native kernels',
       () => nativeBackend(),
-      'WebAssembly is used instead; with a C compiler: npm run build:native',
+      `WebAssembly is used instead; with a C compiler: ${nativeBuildCommand()}`,
     ],
     ['wasm relaxed', () => wasmBackend('relaxed'), 'the strict variant is used instead'],
     ['wasm strict', () => wasmBackend('strict'), 'this Node.js has no WebAssembly SIMD'],

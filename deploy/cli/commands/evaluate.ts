@@ -1,10 +1,11 @@
 // `lockstep evaluate`: loss and metrics of a checkpoint on held-out samples.
 
 import { Command } from 'commander';
+import type { SplitName } from '../../../src/data/raw.ts';
 import type { BackendName } from '../../../src/kernels/backend.ts';
 import { inferCheckpoint } from '../../inference.ts';
 import type { Context } from '../context.ts';
-import { openData, openNamed, type SplitName, splitOption } from '../open-checkpoint.ts';
+import { openData, openNamed, splitOption } from '../open-checkpoint.ts';
 import { backendOption, dataOption, jsonOption, path, threadsOption } from '../options.ts';
 import { formatCount, formatMetric } from '../progress/format.ts';
 
@@ -24,9 +25,11 @@ Examples:
 export function evaluateCommand(context: Context): Command {
   return new Command('evaluate')
     .summary('loss and metrics of a checkpoint')
-    .description('Computes loss and metrics of a checkpoint on the held-out samples of its config.')
+    .description(
+      'Computes loss and metrics of a checkpoint on the held-out samples of its config, scaled as the run scaled its data.',
+    )
     .argument('<checkpoint>', 'checkpoint, or directory of a run', path)
-    .addOption(dataOption('the working directory'))
+    .addOption(dataOption('where the run read them'))
     .addOption(splitOption())
     .addOption(threadsOption())
     .addOption(backendOption())
@@ -37,7 +40,7 @@ export function evaluateCommand(context: Context): Command {
 
 async function evaluate(context: Context, target: string, options: EvaluateOptions): Promise<void> {
   const opened = await openNamed(target, context.stderr);
-  const dataset = await openData(opened, options);
+  const dataset = await openData(opened, options, context.stderr);
   const { metrics, samples } = await inferCheckpoint({
     ...opened,
     dataset,

@@ -7,6 +7,7 @@ import { Command } from 'commander';
 import type { NamedTensor } from '../../../src/checkpoint/state.ts';
 import { weightsSha256 } from '../../../src/checkpoint/weights-hash.ts';
 import type { RunConfig } from '../../../src/config/schema.ts';
+import type { Fitted } from '../../../src/data/fitted.ts';
 import { buildModel } from '../../../src/nn/build.ts';
 import type { Context } from '../context.ts';
 import { loadRunConfig } from '../load-run.ts';
@@ -25,7 +26,7 @@ interface TensorRow {
 
 interface Inspection {
   /** Facts in order, by the key of --json. */
-  readonly facts: Readonly<Record<string, unknown>>;
+  readonly facts: Readonly<Record<string, unknown>> & { readonly fitted?: Fitted };
   readonly tensors: readonly TensorRow[];
 }
 
@@ -85,6 +86,8 @@ async function inspectCheckpoint(context: Context, target: string): Promise<Insp
     weightsSha256: await weightsSha256(checkpoint.parameters, checkpoint.statistics),
     fingerprint: checkpoint.fingerprint,
     datasetSha256: checkpoint.datasetSha256,
+    trainSha256: checkpoint.trainSha256,
+    fitted: checkpoint.fitted,
     previousSha256: checkpoint.previousSha256,
     ...factsOf(config),
     ...countsOf(tensors),
@@ -121,7 +124,16 @@ function hashOf(data: Float32Array): string {
     .digest('hex');
 }
 
-function table({ facts, tensors }: Inspection): string {
+/** Means and deviations are many; --json has them. */
+function fittedText({ columns, inputs }: Fitted): Record<string, string> {
+  const scale = inputs.map(({ method }) => method).join(', ') || 'none';
+  return columns === null
+    ? { scale }
+    : { features: columns.features.join(', '), targets: columns.targets.join(', '), scale };
+}
+
+function table({ facts: { fitted, ...others }, tensors }: Inspection): string {
+  const facts = fitted === undefined ? others : { ...others, ...fittedText(fitted) };
   const show = (value: unknown): string => {
     if (typeof value === 'number') return formatCount(value);
     return value !== null && typeof value === 'object'

@@ -61,8 +61,10 @@ static void load_pixels(const WeightPlan *p, PixelBlock *block) {
   block->x = p->x + block->from * image + (intptr_t)column * a->channels;
   block->x_sample = image;
   if (p->padded) {
-    const int low = max_int(0, block->y_from * a->strideHeight - a->padTop);
-    const int high = min_int(a->height, (block->y_to - 1) * a->strideHeight - a->padTop + a->kernelHeight);
+    /* the image rows that the kernel rows of the tiles at work meet */
+    const int tap_from = p->tile_from / p->per_row, tap_to = (p->tile_to - 1) / p->per_row + 1;
+    const int low = max_int(0, block->y_from * a->strideHeight - a->padTop + tap_from);
+    const int high = min_int(a->height, (block->y_to - 1) * a->strideHeight - a->padTop + tap_to);
     block->first_row = low;
     block->x = p->x_copy;
     block->x_sample = max_int(0, high - low) * p->pitch;

@@ -16,12 +16,6 @@
 #define LOCKSTEP_GEMM_TILE_H
 #include "context.h"
 
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#else
-#define UNROLL _Pragma("GCC unroll 16")
-#endif
-
 #define TILE_VECTORS 2
 #if defined(__AVX512F__)
 #define TILE_ROWS 14

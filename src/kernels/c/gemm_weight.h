@@ -5,6 +5,7 @@
 #define LOCKSTEP_GEMM_WEIGHT_H
 #include "conv_weight.h"
 #include "gemm_dense.h"
+#include "long_sums.h"
 
 /* A tile of the weight gradient: a and b packed to exactly the tile's width, out at record 0. */
 typedef struct {
@@ -119,43 +120,53 @@ static void kernel_denseWeightGradient(const Context *c, const denseWeightGradie
   }
 }
 
+#define SUM_COLUMNS 512 /* columns of which sums lie on the stack at once */
+
+/* sum[columns] = sum of x[rows, ld] over rows, as long sums */
+static void sum_columns(float *sum, const float *x, intptr_t ld, int64_t rows, int columns) {
+  float rest[SUM_COLUMNS];
+  if (rows == 0) zero_floats(sum, columns);
+  for (int64_t from = 0; from < rows; from += LONG_BLOCK, x += LONG_BLOCK * ld) {
+    const int count = long_block(rows - from);
+#define STEP(column, vectors, n)                                                                           \
+  do {                                                                                                     \
+    vf part[vectors][ACCUMULATORS];                                                                        \
+    for (int v = 0; v < vectors; v++) UNROLL for (int i = 0; i < ACCUMULATORS; i++) part[v][i] = v_zero(); \
+    FOR_TERMS(count, UNROLL for (int v = 0; v < vectors; v++) part[v][a] =                                 \
+                  v_add(part[v][a], v_load_first(x + t * ld + (column) + v * VW, n, 0)););                 \
+    for (int v = 0; v < vectors; v++)                                                                      \
+      add_block_at(sum + (column) + v * VW, rest + (column) + v * VW, fold_accumulators(part[v]), n, from == 0); \
+  } while (0)
+    FOR_COLUMN_GROUPS(columns, STEP);
+#undef STEP
+  }
+  if (rows > 0) {
+    FOR_VECTORS(0, columns, v_store_first(sum + i, v_add(v_load_first(sum + i, n, 0), v_load_first(rest + i, n, 0)), n););
+  }
+}
+
 /* out[columns] = sum of x[rows * positions, columns] in the tree over shards; lanes divide the columns by
    vectors. */
 static void kernel_columnSums(const Context *c, const columnSums_args *a) {
   const StepTable *table = c->table;
   const int32_t *shard_rows = ints_at(c, table->shardRowsOffset), *merges = ints_at(c, table->mergesOffset);
-  const float *x = at(c, a->x);
   float *out = at(c, a->out), *stack = c->scratch;
   int from, to;
   lane_share(c, vectors_of(a->columns), &from, &to);
-  for (int group = from; group < to; group += 4) {
-    const int column = group * VW, width = min_int(a->columns, min_int(to, group + 4) * VW) - column;
-    const int vectors = vectors_of(width), last = width - (vectors - 1) * VW;
+  for (int column = from * VW; column < min_int(a->columns, to * VW); column += SUM_COLUMNS) {
+    const int width = min_int(SUM_COLUMNS, min_int(a->columns, to * VW) - column);
     int depth = 0;
     for (int s = 0; s < table->shards; s++) {
-      vf sum[4] = {v_zero(), v_zero(), v_zero(), v_zero()};
-      const float *row = x + (intptr_t)shard_rows[s] * a->positions * a->columns + column;
-      const intptr_t count = (intptr_t)(shard_rows[s + 1] - shard_rows[s]) * a->positions;
-      if (width == 4 * VW) {
-        for (intptr_t r = 0; r < count; r++, row += a->columns) {
-          UNROLL for (int v = 0; v < 4; v++) sum[v] = v_add(sum[v], v_load(row + v * VW));
-        }
-      } else {
-        for (intptr_t r = 0; r < count; r++, row += a->columns) {
-          UNROLL for (int v = 0; v < 4; v++) {
-            if (v < vectors - 1) sum[v] = v_add(sum[v], v_load(row + v * VW));
-            if (v == vectors - 1) sum[v] = v_add(sum[v], v_load_first(row + v * VW, last, 0));
-          }
-        }
-      }
+      const int64_t first = (int64_t)shard_rows[s] * a->positions, end = (int64_t)shard_rows[s + 1] * a->positions;
+      sum_columns(stack + depth++ * SUM_COLUMNS, at(c, a->x) + first * a->columns + column, a->columns, end - first, width);
       for (int merge = merges[s]; merge > 0; merge--) {
-        depth--;
-        UNROLL for (int v = 0; v < 4; v++) sum[v] = v_add(v_load(stack + (depth * 4 + v) * VW), sum[v]);
+        float *left = stack + (--depth - 1) * SUM_COLUMNS;
+        FOR_VECTORS(0, width, {
+          v_store_first(left + i, v_add(v_load_first(left + i, n, 0), v_load_first(left + SUM_COLUMNS + i, n, 0)), n);
+        });
       }
-      UNROLL for (int v = 0; v < 4; v++) v_store(stack + (depth * 4 + v) * VW, sum[v]);
-      depth++;
     }
-    for (int j = 0; j < depth; j++) copy_floats(out + j * (intptr_t)a->stride + column, stack + j * 4 * VW, width);
+    for (int j = 0; j < depth; j++) copy_floats(out + j * (intptr_t)a->stride + column, stack + j * SUM_COLUMNS, width);
   }
 }
 #endif

@@ -425,7 +425,7 @@ typedef struct {
   int32_t blocks;
   int32_t x;
   int32_t count;
-} squareSums_args;
+} blockNorms_args;
 
 typedef struct {
   int32_t clip;
@@ -509,7 +509,7 @@ typedef struct {
   X(binaryCorrect) \
   X(absoluteError) \
   X(shardSums) \
-  X(squareSums) \
+  X(blockNorms) \
   X(clipFactor) \
   X(sgd) \
   X(momentum) \

@@ -1,7 +1,7 @@
 /* Maximum and average pooling, channels last, vectorised over channels; backward works image by image. */
 #ifndef LOCKSTEP_POOLING_H
 #define LOCKSTEP_POOLING_H
-#include "elementwise.h"
+#include "long_sums.h"
 
 typedef struct {
   int height, width, channels, kernel_height, kernel_width, stride_height, stride_width, pad_top, pad_left, out_height, out_width;
@@ -152,7 +152,24 @@ static void kernel_maxPoolBackward(const Context *c, const maxPoolBackward_args 
 
 INLINE float taps_count(const Taps *t) { return (float)((t->y1 - t->y0) * (t->x1 - t->x0)); }
 
-/* y = sum over the window, taps ascending, divided by the taps inside of the image */
+/* Sum over the taps inside of the image, of n channels from x on, as a long sum. `x`: the first tap. */
+INLINE vf sum_of_taps(const PoolWindow *w, const Taps *t, const float *x, int n) {
+  const int wide = t->x1 - t->x0, count = (t->y1 - t->y0) * wide;
+  const int64_t next_row = (int64_t)(w->width - wide) * w->channels;
+  vf sum = v_zero(), rest = v_zero();
+  for (int from = 0, column = 0; from < count; from += LONG_BLOCK) {
+    vf part[ACCUMULATORS] = {v_zero(), v_zero(), v_zero(), v_zero()};
+    FOR_TERMS(long_block(count - from), {
+      part[a] = v_add(part[a], v_load_first(x, n, 0));
+      x += w->channels;
+      if (++column == wide) column = 0, x += next_row;
+    });
+    add_block(&sum, &rest, fold_accumulators(part), from == 0);
+  }
+  return v_add(sum, rest);
+}
+
+/* y = sum over the window divided by the taps inside of the image */
 static void kernel_averagePoolForward(const Context *c, const averagePoolForward_args *a) {
   const PoolWindow w = POOL_WINDOW(a);
   const int64_t in_size = (int64_t)w.height * w.width * w.channels;
@@ -164,14 +181,8 @@ static void kernel_averagePoolForward(const Context *c, const averagePoolForward
       for (int out_x = 0; out_x < w.out_width; out_x++, y += w.channels) {
         const Taps t = taps_of(&w, out_y, out_x);
         const vf count = v_set1(taps_count(&t));
-        FOR_VECTORS(0, w.channels, {
-          vf sum = v_zero();
-          FOR_TAPS(&w, t, {
-            (void)index;
-            sum = v_add(sum, v_load_first(x + pixel * w.channels + i, n, 0));
-          })
-          v_store_first(y + i, v_div(sum, count), n);
-        });
+        const float *first = x + (t.corner + (int64_t)t.y0 * w.width + t.x0) * w.channels;
+        FOR_VECTORS(0, w.channels, v_store_first(y + i, v_div(sum_of_taps(&w, &t, first + i, n), count), n););
       }
   }
 }

@@ -47,7 +47,7 @@ static void kernel_sumMerge(const Context *c, const sumMerge_args *a) {
   });
 }
 
-/* results[RESULTS_HEADER + (firstShard + s) * metrics + metric] = sum of x over the rows of shard s, ascending from +0 */
+/* results[RESULTS_HEADER + (firstShard + s) * metrics + metric] = sum of x over the rows of shard s, in float64 */
 static void kernel_shardSums(const Context *c, const shardSums_args *a) {
   if (c->lane != 0) return;
   const StepTable *t = c->table;
@@ -55,41 +55,64 @@ static void kernel_shardSums(const Context *c, const shardSums_args *a) {
   const float *x = at(c, a->x);
   float *out = at(c, t->resultsOffset) + RESULTS_HEADER + (int64_t)t->firstShard * a->metrics + a->metric;
   for (int s = 0; s < t->shards; s++) {
-    float sum = 0;
+    double sum = 0;
     for (int r = rows[s]; r < rows[s + 1]; r++) sum += x[r];
-    out[(int64_t)s * a->metrics] = sum;
+    out[(int64_t)s * a->metrics] = (float)sum;
   }
 }
 
-/* blocks[b] = sum of squares of the b-th 4096 elements of x[count] */
-static void kernel_squareSums(const Context *c, const squareSums_args *a) {
+/* Sum of the squares of x[count] in float64 by 16 virtual accumulators. The square of a float32 is exact there, and neither
+   overflows nor vanishes. */
+INLINE double sum_of_squares(const float *x, int count) {
+  vd low[16 / VW];
+#if VW > 1
+  vd high[16 / VW];
+  for (int j = 0; j < 16 / VW; j++) high[j] = (vd){0};
+#endif
+  for (int j = 0; j < 16 / VW; j++) low[j] = vd_low(v_zero());
+  FOR_SIXTEENS(count, {
+    const vf value = v_load_first(x + i, n, 0);
+    low[j] += vd_low(value) * vd_low(value);
+#if VW > 1
+    high[j] += vd_high(value) * vd_high(value);
+#endif
+  });
+  double sum[16];
+  for (int j = 0; j < 16 / VW; j++) {
+    vd_store(sum + j * VW, low[j]);
+#if VW > 1
+    vd_store(sum + j * VW + VW / 2, high[j]);
+#endif
+  }
+  for (int step = 8; step > 0; step /= 2)
+    for (int i = 0; i < step; i++) sum[i] += sum[i + step];
+  return sum[0];
+}
+
+/* blocks[b] = norm of the b-th 4096 elements of x[count] * inverseWeight */
+static void kernel_blockNorms(const Context *c, const blockNorms_args *a) {
   int count = (a->count + NORM_BLOCK_SIZE - 1) / NORM_BLOCK_SIZE, from, to;
   lane_share(c, count, &from, &to);
   for (int b = from; b < to; b++) {
-    const float *x = at(c, a->x) + (int64_t)b * NORM_BLOCK_SIZE;
     int64_t left = a->count - (int64_t)b * NORM_BLOCK_SIZE;
     int size = left < NORM_BLOCK_SIZE ? (int)left : NORM_BLOCK_SIZE;
-    Sixteen s = sixteen_set1(0);
-    FOR_SIXTEENS(size, {
-      vf value = v_load_first(x + i, n, 0);
-      s.part[j] = v_fma(value, value, s.part[j]);
-    });
-    at(c, a->blocks)[b] = sixteen_sum(&s);
+    double squares = sum_of_squares(at(c, a->x) + (int64_t)b * NORM_BLOCK_SIZE, size);
+    at(c, a->blocks)[b] = (float)(__builtin_sqrt(squares) * (double)c->table->inverseWeight);
   }
 }
 
-/* clip[0] = norm = sqrt(tree sum of blocks[count]) * inverseWeight, clip[1] = min(1, maximum / norm) */
+/* clip[0] = norm = sqrt(tree sum of blocks[count]^2), clip[1] = min(1, maximum / norm); in float64 */
 static void kernel_clipFactor(const Context *c, const clipFactor_args *a) {
   if (c->lane != 0) return;
   const float *blocks = at(c, a->blocks);
-  float stack[TREE_STACK] = {0};
+  double stack[TREE_STACK] = {0};
   int depth = 0;
   for (int b = 0; b < a->count; b++) {
-    stack[depth++] = blocks[b];
+    stack[depth++] = (double)blocks[b] * blocks[b];
     for (unsigned full = (unsigned)b + 1; !(full & 1); full >>= 1, depth--) stack[depth - 2] += stack[depth - 1];
   }
   for (; depth > 1; depth--) stack[depth - 2] += stack[depth - 1];
-  float norm = __builtin_sqrtf(stack[0]) * c->table->inverseWeight;
+  float norm = (float)__builtin_sqrt(stack[0]);
   float *clip = at(c, a->clip);
   clip[0] = norm;
   clip[1] = norm > a->maximum ? a->maximum / norm : 1.0f;

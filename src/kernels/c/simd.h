@@ -6,6 +6,11 @@
 #include <stdint.h>
 
 #define INLINE static inline __attribute__((always_inline))
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
 
 #if defined(__AVX512F__)
 #include <immintrin.h>
@@ -239,6 +244,29 @@ INLINE vi vi_load(const int32_t *p) {
   __builtin_memcpy(&a, p, sizeof a);
   return a;
 }
+
+/* Float64, for sums whose squares leave the range of float32: the first and second half of a vector. + and * are C's own
+   operators on them. With one element a vector there is no second half. */
+#if VW == 1
+typedef double vd;
+INLINE vd vd_low(vf a) { return a; }
+#else
+typedef double vd __attribute__((vector_size(4 * VW)));
+#if VW == 16
+INLINE vd vd_low(vf a) { return (vd)_mm512_cvtps_pd(_mm512_castps512_ps256(a)); }
+INLINE vd vd_high(vf a) { return (vd)_mm512_cvtps_pd(_mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1))); }
+#elif VW == 8
+INLINE vd vd_low(vf a) { return (vd)_mm256_cvtps_pd(_mm256_castps256_ps128(a)); }
+INLINE vd vd_high(vf a) { return (vd)_mm256_cvtps_pd(_mm256_extractf128_ps(a, 1)); }
+#elif defined(__wasm_simd128__)
+INLINE vd vd_low(vf a) { return (vd)wasm_f64x2_promote_low_f32x4(a); }
+INLINE vd vd_high(vf a) { return (vd)wasm_f64x2_promote_low_f32x4(wasm_i32x4_shuffle(a, a, 2, 3, 0, 1)); }
+#else
+INLINE vd vd_low(vf a) { return (vd)vcvt_f64_f32(vget_low_f32(a)); }
+INLINE vd vd_high(vf a) { return (vd)vcvt_high_f64_f32(a); }
+#endif
+#endif
+INLINE void vd_store(double *p, vd a) { __builtin_memcpy(p, &a, sizeof a); }
 
 INLINE vf v_abs(vf a) { return v_from_bits(v_bits(a) & 0x7fffffff); }
 INLINE vf v_negate(vf a) { return v_from_bits(v_bits(a) ^ (int32_t)0x80000000); }

@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { assert, LockstepError } from '../../errors.ts';
+import { nativeBuildCommand } from '../../platform/build-command.ts';
 import { packageRoot } from '../../platform/package-root.ts';
 import type { Arena, ArenaHandle, Backend, ByteOperations } from '../backend.ts';
 
@@ -31,19 +32,19 @@ function unavailable(reason: string, cause?: unknown): LockstepError {
 function loadAddon(): Addon {
   const path = join(packageRoot(), 'build/native/lockstep.node');
   if (!existsSync(path)) {
-    throw unavailable('it is not built; `npm run build:native` builds it where there is a C compiler');
+    throw unavailable(`it is not built; \`${nativeBuildCommand()}\` builds it where there is a C compiler`);
   }
   let addon: Partial<Addon>;
   try {
     addon = createRequire(import.meta.url)(path) as Partial<Addon>;
   } catch (error) {
     throw unavailable(
-      `${path} does not load (${(error as Error).message}); build it again: npm run build:native`,
+      `${path} does not load (${(error as Error).message}); build it again: ${nativeBuildCommand()}`,
       error,
     );
   }
   if (addon.variants === undefined || addon.bytes === undefined || addon.checksums === undefined)
-    throw unavailable(`${path} is of another version; build it again: npm run build:native`);
+    throw unavailable(`${path} is of another version; build it again: ${nativeBuildCommand()}`);
   return addon as Addon;
 }
 

@@ -1,6 +1,14 @@
 // Dense layers: three matrix products, each element a chain of fused multiply-adds over ascending k.
 
-import { type Lane, laneShare, multiplyAdd, type ReferenceKernel, relu, shardRows } from './lane.ts';
+import {
+  type Lane,
+  laneShare,
+  longSumValue,
+  multiplyAdd,
+  type ReferenceKernel,
+  relu,
+  shardRows,
+} from './lane.ts';
 import { writeNodes } from './nodes.ts';
 
 /** Sum over k of a[k] * b[k], from +0, ascending; `a` and `b` are offsets with strides. */
@@ -52,9 +60,8 @@ export const columnSums: ReferenceKernel<'columnSums'> = (lane, a) => {
   const { floats, round } = lane;
   writeNodes(lane, a.out, a.stride, laneShare(lane, a.columns), (shard, column) => {
     const { from, to } = shardRows(lane, shard);
-    let sum = 0;
-    for (let r = from * a.positions; r < to * a.positions; r += 1)
-      sum = round(sum + floats[a.x + r * a.columns + column]!);
-    return sum;
+    return longSumValue(lane, (to - from) * a.positions, (sum, i) =>
+      round(sum + floats[a.x + (from * a.positions + i) * a.columns + column]!),
+    );
   });
 };

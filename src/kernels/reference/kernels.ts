@@ -28,7 +28,7 @@ import {
 import { normalizeBackward, normalizeForward, normalizeSums } from './normalize.ts';
 import { averagePoolBackward, averagePoolForward, maxPoolBackward, maxPoolForward } from './pooling.ts';
 import { shardSums, sumMerge, sumNodes } from './sums.ts';
-import { adam, clipFactor, momentum, sgd, squareSums } from './update.ts';
+import { adam, blockNorms, clipFactor, momentum, sgd } from './update.ts';
 
 export const referenceKernels: { readonly [K in KernelName]: ReferenceKernel<K> } = {
   barrier,
@@ -69,7 +69,7 @@ export const referenceKernels: { readonly [K in KernelName]: ReferenceKernel<K> 
   binaryCorrect,
   absoluteError,
   shardSums,
-  squareSums,
+  blockNorms,
   clipFactor,
   sgd,
   momentum,

@@ -65,3 +65,42 @@ export function virtualSum({ round }: Lane, count: number, term: (i: number) => 
     for (let j = 0; j < width; j += 1) sums[j] = round(sums[j]! + sums[j + width]!);
   return sums[0]!;
 }
+
+/** A long sum: its value is sum + rest. */
+export interface LongSum {
+  readonly sum: number;
+  readonly rest: number;
+}
+
+/** The terms of a block of long sums. */
+export const longBlock = 64;
+
+/** `count` terms, at most a block, by four accumulators; add(sum, i) = sum + term i. */
+export function blockSum({ round }: Lane, count: number, add: (sum: number, i: number) => number): number {
+  const sums: [number, number, number, number] = [0, 0, 0, 0];
+  for (let i = 0; i < count; i += 1) sums[i % 4] = add(sums[i % 4]!, i);
+  return round(round(sums[0] + sums[2]) + round(sums[1] + sums[3]));
+}
+
+/** Sum of terms 0 .. count-1 in blocks, which are added with compensation (two-sum: Knuth, volume 2, 4.2.2). */
+export function longSum(lane: Lane, count: number, add: (sum: number, i: number) => number): LongSum {
+  const { round } = lane;
+  const block = (from: number): number =>
+    blockSum(lane, Math.min(longBlock, count - from), (sum, i) => add(sum, from + i));
+  let sum = block(0);
+  let rest = 0;
+  for (let from = longBlock; from < count; from += longBlock) {
+    const next = block(from);
+    const total = round(sum + next);
+    const part = round(total - sum);
+    rest = round(rest + round(round(sum - round(total - part)) + round(next - part)));
+    sum = total;
+  }
+  return { sum, rest };
+}
+
+/** The value of a long sum. */
+export function longSumValue(lane: Lane, count: number, add: (sum: number, i: number) => number): number {
+  const { sum, rest } = longSum(lane, count, add);
+  return lane.round(sum + rest);
+}

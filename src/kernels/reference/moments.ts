@@ -2,7 +2,17 @@
 // made within a shard and merged in the tree by Chan, Golub and LeVeque (1979).
 
 import { sqrt } from '../../numerics/math.ts';
-import { type Lane, laneShare, multiplyAdd, type Range, type ReferenceKernel, shardRows } from './lane.ts';
+import {
+  blockSum,
+  type Lane,
+  laneShare,
+  longBlock,
+  longSum,
+  multiplyAdd,
+  type Range,
+  type ReferenceKernel,
+  shardRows,
+} from './lane.ts';
 import { mergedNodes, ownNodes } from './nodes.ts';
 
 /** One channel of a record. */
@@ -42,22 +52,35 @@ function writeRecord({ floats }: Lane, record: number, channels: number, channel
   floats[record + 1 + channels + channel] = m.m2;
 }
 
-/** Shifted sums around the first value. `rows` are rows of x[rows, channels]. */
+/** Long sums around the mean of the first positions. `rows` are rows of x[rows, channels]. */
 function momentsOf(lane: Lane, x: number, rows: Range, channels: number, channel: number): Moments {
   const { floats, round } = lane;
   const count = rows.to - rows.from;
   if (count === 0) return { count: 0, mean: 0, m2: 0 };
-  const first = floats[x + rows.from * channels + channel]!;
-  let sum = 0;
-  let squares = 0;
-  for (let row = rows.from; row < rows.to; row += 1) {
-    const d = round(floats[x + row * channels + channel]! - first);
-    sum = round(sum + d);
-    squares = multiplyAdd(lane, d, d, squares);
-  }
-  const shift = round(sum / count);
-  const m2 = multiplyAdd(lane, -sum, shift, squares);
-  return { count, mean: round(first + shift), m2: Math.max(m2, 0) };
+  const at = (position: number): number => floats[x + (rows.from + position) * channels + channel]!;
+  const first = at(0);
+  const ahead = Math.min(longBlock, count);
+  const shift = round(
+    first + round(blockSum(lane, ahead, (sum, i) => round(sum + round(at(i) - first))) / ahead),
+  );
+  const sums = longSum(lane, count, (sum, i) => round(sum + round(at(i) - shift)));
+  const squares = longSum(lane, count, (sum, i) => {
+    const d = round(at(i) - shift);
+    return multiplyAdd(lane, d, d, sum);
+  });
+  const average = round(sums.sum / count);
+  const remainder = multiplyAdd(lane, -average, count, sums.sum);
+  const product = round(sums.sum * average);
+  const error = multiplyAdd(lane, sums.sum, average, -product);
+  const low = multiplyAdd(
+    lane,
+    -round(average + average),
+    sums.rest,
+    multiplyAdd(lane, -sums.sum, round(remainder / count), squares.rest),
+  );
+  const m2 = round(round(squares.sum - product) + round(low - error));
+  const rest = round(round(remainder + sums.rest) / count);
+  return { count, mean: round(shift + round(average + rest)), m2: Math.max(m2, 0) };
 }
 
 export const momentsLeaves: ReferenceKernel<'momentsLeaves'> = (lane, a) => {
@@ -105,7 +128,7 @@ export const momentsPrepare: ReferenceKernel<'momentsPrepare'> = (lane, a) => {
   for (let r = 0; r < (a.records || table.shards); r += 1) {
     for (let channel = share.from; channel < share.to; channel += 1) {
       const { count, mean, m2 } = readRecord(lane, first + r * size, a.channels, channel);
-      const variance = count > 0 ? round(m2 / count) : 0;
+      const variance = count > 0 ? round((Number.isFinite(m2) ? m2 : NaN) / count) : 0;
       floats[a.mean + r * a.channels + channel] = mean;
       floats[a.inverse + r * a.channels + channel] = inverseDeviation(lane, variance, a.epsilon);
     }

@@ -4,6 +4,7 @@ import {
   type Lane,
   laneRows,
   laneShare,
+  longSumValue,
   multiplyAdd,
   type ReferenceKernel,
   relu,
@@ -50,15 +51,15 @@ export const normalizeSums: ReferenceKernel<'normalizeSums'> = (lane, a) => {
     const leaf = a.leaves + (table.firstShard + shard) * 2 * a.channels;
     for (let channel = share.from; channel < share.to; channel += 1) {
       const statistic = (a.perShard ? shard * a.channels : 0) + channel;
-      let sum = 0;
-      let product = 0;
-      for (let position = from * a.positions; position < to * a.positions; position += 1) {
-        const element = position * a.channels + channel;
-        const dy = gradientAt(lane, a.dy, a.mask, element);
-        const centered = round(floats[a.x + element]! - floats[a.mean + statistic]!);
-        sum = round(sum + dy);
-        product = multiplyAdd(lane, dy, centered, product);
-      }
+      const element = (i: number): number => (from * a.positions + i) * a.channels + channel;
+      const count = (to - from) * a.positions;
+      const sum = longSumValue(lane, count, (total, i) =>
+        round(total + gradientAt(lane, a.dy, a.mask, element(i))),
+      );
+      const product = longSumValue(lane, count, (total, i) => {
+        const centered = round(floats[a.x + element(i)]! - floats[a.mean + statistic]!);
+        return multiplyAdd(lane, gradientAt(lane, a.dy, a.mask, element(i)), centered, total);
+      });
       floats[leaf + channel] = sum;
       floats[leaf + a.channels + channel] = product * floats[a.inverse + statistic]!;
     }

@@ -1,6 +1,6 @@
 // Maximum and average pooling. Padding never wins a maximum and does not count in an average.
 
-import { type Lane, laneRows, type ReferenceKernel } from './lane.ts';
+import { type Lane, laneRows, longSumValue, type ReferenceKernel } from './lane.ts';
 import { forEachTap, forEachWindow, type WindowArguments } from './window.ts';
 
 /** Calls body(offset of the output, offset of the image's channel, y, x) for this lane's rows, positions and channels. */
@@ -76,11 +76,12 @@ function tapsInside(a: WindowArguments, outY: number, outX: number): number {
 export const averagePoolForward: ReferenceKernel<'averagePoolForward'> = (lane, a) => {
   const { floats, round } = lane;
   forEachOutput(lane, a, (output, image, outY, outX) => {
-    let sum = 0;
+    const taps: number[] = [];
     forEachTap(a, outY, outX, (pixel) => {
-      sum = round(sum + floats[a.x + image + pixel * a.channels]!);
+      taps.push(floats[a.x + image + pixel * a.channels]!);
     });
-    floats[a.y + output] = sum / tapsInside(a, outY, outX);
+    const sum = longSumValue(lane, taps.length, (total, i) => round(total + taps[i]!));
+    floats[a.y + output] = sum / taps.length;
   });
 };
 

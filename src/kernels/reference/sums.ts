@@ -26,13 +26,14 @@ export const sumMerge: ReferenceKernel<'sumMerge'> = (lane, a) => {
   }
 };
 
+/** In float64; the store rounds. */
 export const shardSums: ReferenceKernel<'shardSums'> = (lane, a) => {
-  const { floats, round, table } = lane;
+  const { floats, table } = lane;
   if (lane.lane !== 0) return;
   for (let shard = 0; shard < table.shards; shard += 1) {
     const { from, to } = shardRows(lane, shard);
     let sum = 0;
-    for (let row = from; row < to; row += 1) sum = round(sum + floats[a.x + row]!);
+    for (let row = from; row < to; row += 1) sum += floats[a.x + row]!;
     floats[table.resultsOffset + resultsHeader + (table.firstShard + shard) * a.metrics + a.metric] = sum;
   }
 };

@@ -5,30 +5,28 @@ import { splitOf } from '../../numerics/tree.ts';
 import { normBlockSize } from '../kernel-list.ts';
 import { type Lane, laneShare, multiplyAdd, type ReferenceKernel, virtualSum } from './lane.ts';
 
-export const squareSums: ReferenceKernel<'squareSums'> = (lane, a) => {
-  const { floats } = lane;
+/** In float64 whatever the form of the backend; stores round. */
+export const blockNorms: ReferenceKernel<'blockNorms'> = (lane, a) => {
+  const { floats, table } = lane;
   const { from, to } = laneShare(lane, Math.ceil(a.count / normBlockSize));
   for (let block = from; block < to; block += 1) {
     const first = block * normBlockSize;
     const size = Math.min(normBlockSize, a.count - first);
-    floats[a.blocks + block] = virtualSum(
-      lane,
-      size,
-      (i) => floats[a.x + first + i]! * floats[a.x + first + i]!,
-    );
+    const square = (i: number): number => floats[a.x + first + i]! * floats[a.x + first + i]!;
+    const squares = virtualSum({ ...lane, round: (value) => value }, size, square);
+    floats[a.blocks + block] = sqrt(squares) * table.inverseWeight;
   }
 };
 
 export const clipFactor: ReferenceKernel<'clipFactor'> = (lane, a) => {
   const { floats, round, table } = lane;
   if (lane.lane !== 0) return;
-  const sum = (lo: number, hi: number): number => {
-    if (hi - lo === 1) return floats[a.blocks + lo]!;
+  const squares = (lo: number, hi: number): number => {
+    if (hi - lo === 1) return floats[a.blocks + lo]! * floats[a.blocks + lo]!;
     const split = splitOf(lo, hi);
-    return round(sum(lo, split) + sum(split, hi));
+    return squares(lo, split) + squares(split, hi);
   };
-  const squares = a.count === 0 ? 0 : sum(0, a.count);
-  const norm = round(round(sqrt(squares)) * table.inverseWeight);
+  const norm = a.count === 0 ? 0 : round(sqrt(squares(0, a.count)));
   floats[a.clip] = norm;
   floats[a.clip + 1] = a.maximum < norm ? a.maximum / norm : 1;
   floats[table.resultsOffset] = norm;

@@ -1,6 +1,7 @@
 // Activations, element by element, and softmax over the outputs of a sample.
 
 import { z } from 'zod';
+import { float32 } from '../../config/float32.ts';
 import { showShape } from '../../ir/shapes.ts';
 import type { UnaryKind } from '../../kernels/kernel-list.ts';
 import { defineLayer, layerKeys } from './layer.ts';
@@ -29,11 +30,11 @@ export const tanhLayer = plain('tanh');
 export const geluLayer = plain('gelu');
 export const leakyReluLayer = withAlpha(
   'leakyRelu',
-  z.number().min(0).default(0.01).describe('Slope below zero.'),
+  float32({ min: 0 }).default(0.01).describe('Slope below zero.'),
 );
 export const eluLayer = withAlpha(
   'elu',
-  z.number().positive().default(1).describe('Minus the limit at -infinity.'),
+  float32({ above: 0 }).default(1).describe('Minus the limit at -infinity.'),
 );
 
 export const softmaxLayer = defineLayer({

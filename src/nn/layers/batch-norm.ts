@@ -1,6 +1,7 @@
 // Batch normalisation over samples and positions (Ioffe and Szegedy 2015).
 
 import { z } from 'zod';
+import { float32 } from '../../config/float32.ts';
 import { defineLayer, layerKeys } from './layer.ts';
 
 export const batchNormLayer = defineLayer({
@@ -11,13 +12,10 @@ export const batchNormLayer = defineLayer({
       .enum(['global', 'shard'])
       .default('global')
       .describe('Statistics of the whole batch, or of each shard (ghost batch norm).'),
-    momentum: z
-      .number()
-      .positive()
-      .max(1)
+    momentum: float32({ above: 0, max: 1 })
       .default(0.1)
       .describe('Share of the new in the running statistics.'),
-    epsilon: z.number().positive().default(1e-5).describe('Added to the variance.'),
+    epsilon: float32({ above: 0 }).default(1e-5).describe('Added to the variance.'),
     ...layerKeys,
   }),
   build: ({ sync, momentum, epsilon }, inputs, { shapeOf, op, parameter, statistic }) => {

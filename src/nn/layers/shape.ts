@@ -1,6 +1,7 @@
 // Layers without weights that move or drop elements: flatten, dropout, add, concat.
 
 import { z } from 'zod';
+import { float32 } from '../../config/float32.ts';
 import { sameShape, showShape, sizeOf } from '../../ir/shapes.ts';
 import { defineLayer, joinKeys, layerKeys } from './layer.ts';
 
@@ -18,7 +19,9 @@ export const dropoutLayer = defineLayer({
   stem: 'dropout',
   schema: z.strictObject({
     type: z.literal('dropout'),
-    rate: z.number().min(0).lt(1).default(0.5).describe('Share of elements that are dropped.'),
+    rate: float32({ min: 0, below: 1, derived: { 'the scale 1 / (1 - rate)': (rate) => 1 / (1 - rate) } })
+      .default(0.5)
+      .describe('Share of elements that are dropped.'),
     ...layerKeys,
   }),
   build: ({ rate }, inputs, { op, nextDropout }) =>

@@ -7,6 +7,7 @@ import { expect, test } from 'vitest';
 import { type Finished, type Retention, stepsThatStay } from '../../../src/checkpoint/retention.ts';
 import { decodeSidecar, encodeSidecar } from '../../../src/checkpoint/sidecar.ts';
 import { writeCheckpoint } from '../../../src/checkpoint/store.ts';
+import { sampleFitted } from '../../support/fitted.ts';
 
 const at = (step: number, metrics: Record<string, number> = {}): Finished => ({ step, metrics });
 const accuracies = [
@@ -45,6 +46,8 @@ test('on disk: the best stays for as long as it is the best', async () => {
         config: {},
         fingerprint: '',
         datasetSha256: 'd'.repeat(64),
+        trainSha256: 'e'.repeat(64),
+        fitted: sampleFitted,
         parameters: [{ name: 'w', shape: [1], data: Float32Array.of(i) }],
         statistics: [],
         slots: [],

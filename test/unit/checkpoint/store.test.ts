@@ -22,6 +22,7 @@ import {
   writeCheckpoint,
 } from '../../../src/checkpoint/store.ts';
 import { weightsSha256 } from '../../../src/checkpoint/weights-hash.ts';
+import { sampleFitted } from '../../support/fitted.ts';
 
 let run = '';
 beforeEach(() => {
@@ -42,6 +43,8 @@ function checkpointAt(step: number): Checkpoint {
     config: { name: 'net', batch: 4 },
     fingerprint: 'f'.repeat(64),
     datasetSha256: 'd'.repeat(64),
+    trainSha256: 'e'.repeat(64),
+    fitted: sampleFitted,
     parameters: [tensor('dense1.weight', step, 2, -0), tensor('dense1.bias', 0.1)],
     statistics: [tensor('norm1.runningMean', 5)],
     slots: [
@@ -76,7 +79,7 @@ test('Python finds the weights under their own names, the optimizer under a pref
     'optimizer.1.dense1.weight',
     'optimizer.1.dense1.bias',
   ]);
-  expect(metadata).toMatchObject({ format: 'lockstep-checkpoint', version: '1', step: '3', seed: '7' });
+  expect(metadata).toMatchObject({ format: 'lockstep-checkpoint', version: '2', step: '3', seed: '7' });
 });
 
 test('each checkpoint names the hash of the one before, and the .json its own', async () => {
@@ -174,11 +177,36 @@ test('a place that cannot be written is one clear line, and nothing is lost', as
   expect(readFileSync(file, 'utf8')).toBe('mine');
 });
 
+const changedFitted = (change: object) => ({ fitted: JSON.stringify({ ...sampleFitted, ...change }) });
+
 test.each([
-  [{ version: '2' }, 'a checkpoint of format version 2; this program reads 1'],
+  [
+    { version: '1' },
+    'a checkpoint of format version 1, but this program reads version 2; it does not hold the scaling and the columns of its ' +
+      'data: train again, or use the version of this program that wrote it',
+  ],
+  [
+    { version: '3' },
+    'a checkpoint of format version 3, but this program reads version 2; use the version of this program that wrote it, or a ' +
+      'later one',
+  ],
   [{ step: '-1' }, 'its metadata lacks a valid step'],
   [{ datasetSha256: 'other' }, 'its metadata lacks a valid datasetSha256'],
+  [{ trainSha256: '' }, 'its metadata lacks a valid trainSha256'],
   [{ config: '{' }, 'its metadata lacks a valid config'],
+  [{ fitted: '{' }, 'its metadata lacks a valid fitted'],
+  [{ fitted: '{}' }, 'its metadata lacks a valid fitted: inputShape '],
+  [changedFitted({ inputs: [{ method: 'log' }] }), 'its metadata lacks a valid fitted: inputs 0 method '],
+  [changedFitted({ inputShape: [3] }), 'its scaling is for another number of channels'],
+  [
+    changedFitted({ inputs: [{ method: 'standard', means: [1, 2], deviations: [1] }] }),
+    'its scaling is for another number of channels',
+  ],
+  [
+    changedFitted({ inputs: [{ method: 'standard', means: [1, 2], deviations: [1, 0] }] }),
+    'its metadata lacks a valid fitted: inputs 0 deviations 1 ',
+  ],
+  [changedFitted({ targetSize: 2 }), 'its columns do not fit its shapes'],
   [{ metrics: '{"a":"b"}' }, 'its metadata lacks a valid metrics'],
   [{ slots: '3' }, 'has 7 tensors, not the number that its metadata says'],
   [

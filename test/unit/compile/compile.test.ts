@@ -102,12 +102,13 @@ describe('dropout', () => {
 
   it('keeps by a threshold in 32 bits, forward and backward', () => {
     expect(callsAt(0.25)).toMatchObject([1, 2].map(() => ({ threshold: 0xc0000000 | 0, scale: 4 / 3 })));
-    expect(callsAt(1e-12).map(({ threshold }) => threshold)).toEqual([-1, -1]);
+    expect(callsAt(5.9604645e-8).map(({ threshold }) => threshold)).toEqual([-257, -257]);
   });
 
-  it('of a rate that rounds to nothing drops nothing', () => {
-    expect(callsAt(1e-20)).toEqual([]);
+  it('of rate 0 drops nothing, and a rate that would round to nothing is refused', () => {
     expect(callsAt(0)).toEqual([]);
+    for (const rate of [1e-12, 1e-20])
+      expect(() => callsAt(rate)).toThrow('makes the scale 1 / (1 - rate) 1');
   });
 });
 

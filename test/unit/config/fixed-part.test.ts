@@ -37,3 +37,10 @@ it('cuts long values, and takes anything for a config', () => {
 it('finds nothing where only the length of a run is another', () => {
   expect(changeOfFixed({ ...config, epochs: 1 }, { ...config, epochs: 2 })).toBeNull();
 });
+
+it('has the length of a run where the learning rate ends with it', () => {
+  const spanning = { ...config, optimizer: { type: 'sgd', learningRate: { type: 'cosine', peak: 1 } } };
+  const change = changeOfFixed({ ...spanning, epochs: 1 }, { ...spanning, epochs: 2 });
+  expect(change && changeText(change)).toBe('with epochs 1, but now it is 2');
+  expect(changeOfFixed({ ...spanning, epochs: 1, keep: 3 }, { ...spanning, epochs: 1, keep: 4 })).toBeNull();
+});

@@ -33,13 +33,20 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(out, { recursive: true }));
 
-const writeAt = (step: number, datasetSha256 = dataset.sha256, of: RunConfig = config): Promise<string> =>
+const writeAt = (
+  step: number,
+  datasetSha256 = dataset.sha256,
+  of: RunConfig = config,
+  fitted = dataset.fitted,
+): Promise<string> =>
   writeCheckpoint(out, {
     step,
     seed: of.seed,
     config: of,
     fingerprint: 'f'.repeat(64),
     datasetSha256,
+    trainSha256: dataset.trainSha256,
+    fitted,
     parameters: [],
     statistics: [],
     slots: [],
@@ -48,6 +55,18 @@ const writeAt = (step: number, datasetSha256 = dataset.sha256, of: RunConfig = c
   });
 const resume = () =>
   openRun({ config, dataset, out, resume: true, workers: 0, stopAfterStep: undefined, onEvent: () => {} });
+
+const inOtherUnits = { ...dataset.fitted, inputs: [{ method: 'unit' as const, divisor: 1 }] };
+
+it('does not go on where the samples are the same, but what was fitted on them is not', async () => {
+  await writeAt(3, dataset.sha256, config, inOtherUnits);
+  await expect(resume()).rejects.toMatchObject({
+    code: 'LOCKSTEP_CHECKPOINT_MISMATCH',
+    message:
+      `the checkpoint in ${out} was trained on a data set with other names of columns, or with values in other units; ` +
+      'resume with the same data, or train into another --out',
+  });
+});
 
 it('goes on with the same config and data', async () => {
   await writeAt(3);
@@ -199,6 +218,14 @@ describe('a run without a checkpoint', () => {
     await expect(resume()).rejects.toMatchObject({
       code: 'LOCKSTEP_CHECKPOINT_MISMATCH',
       message: expect.stringContaining('was begun on a data set of SHA-256 dddddddddddd, but this one has'),
+    });
+  });
+
+  it('is not gone on with on the same samples with other names or units', async () => {
+    begun(identityOf({ config, dataset: { ...dataset, fitted: inOtherUnits } }));
+    await expect(resume()).rejects.toMatchObject({
+      code: 'LOCKSTEP_CHECKPOINT_MISMATCH',
+      message: expect.stringContaining('was begun on a data set with other names of columns'),
     });
   });
 

@@ -58,4 +58,15 @@ describe('the first tensor that went bad', () => {
     expect(find()).toMatchObject({ tensor: 'dense1' });
     expect(world.states()[0]).toEqual(before);
   });
+
+  it('is the statistics of a batch norm whose variance overflows', () => {
+    const { world, find } = worldOf((spoilt) => {
+      const { memory } = spoilt.workers[0]!;
+      const { offset, size } = memory.compiled.parameters.find(({ name }) => name === 'conv1.weight')!;
+      memory.parameters.fill(1e30, offset, offset + size);
+    });
+    const { sums } = world.step(schedule.at(1));
+    expect(Number.isFinite(sums[0])).toBe(false);
+    expect(find()).toEqual({ tensor: 'batchNorm1.leaves', sample: null });
+  });
 });

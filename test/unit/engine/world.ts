@@ -2,8 +2,9 @@
 // over arrays. The twin against which real workers and all-reduce are measured.
 
 import { differentiate } from '../../../src/autodiff/differentiate.ts';
-import { compileModel } from '../../../src/compile/compile.ts';
+import { type CompileOptions, compileModel } from '../../../src/compile/compile.ts';
 import type { Optimizations } from '../../../src/compile/optimizations.ts';
+import type { CompiledModel } from '../../../src/engine/contract.ts';
 import type { Splits } from '../../../src/engine/lane.ts';
 import type { StepPlan } from '../../../src/engine/memory.ts';
 import { shardNotFinite } from '../../../src/engine/reports.ts';
@@ -48,7 +49,14 @@ export interface WorldOptions {
   readonly lanes?: readonly number[];
   readonly order?: LaneOrder;
   readonly optimizations?: Partial<Optimizations>;
+  /** Compiles a worker's model and gives the backend that runs it: for tests that look into every instruction. */
+  readonly make?: MakeWorker;
 }
+
+export type MakeWorker = (options: CompileOptions) => {
+  readonly compiled: CompiledModel;
+  readonly backend: Backend;
+};
 
 export interface StepResult {
   /** [shards][reports], from whoever has the shard. */
@@ -70,7 +78,7 @@ export class World {
     boundaries: readonly number[],
     backend: Backend,
     splits: Splits,
-    { lanes, order, optimizations }: WorldOptions = {},
+    { lanes, order, optimizations, make }: WorldOptions = {},
   ) {
     const { model, training, optimizer } = prepare(job);
     const { shards, batch, clipNorm, bucketBytes } = job;
@@ -80,10 +88,11 @@ export class World {
     this.workers = boundaries.slice(1).map((endShard, rank) => {
       const ownLanes = lanes?.[rank] ?? 1;
       const assignment = { shards, firstShard: boundaries[rank]!, endShard, boundaries, lanes: ownLanes };
-      const compiled = compileModel({
+      const options = {
         model, training, optimizer, clipNorm, batch, bucketBytes, assignment, optimizations, tables: 1,
-      }); // biome-ignore format: a table
-      const worker = new LaneGroup(compiled, backend, splits, order);
+      }; // biome-ignore format: a table
+      const own = make?.(options) ?? { compiled: compileModel(options), backend };
+      const worker = new LaneGroup(own.compiled, own.backend, splits, order);
       worker.memory.setParameters(initialValues(model.parameters, job.seed));
       worker.memory.setStatistics(initialValues(model.statistics, job.seed));
       return worker;

@@ -87,8 +87,8 @@ describe('by hand', () => {
     expect(w).toBeCloseTo(10 - 0.0125 * 4, 8);
   });
 
-  it('clip: the norm 5 of [9 16] is brought to 2', () => {
-    const args = { clip: output(2), blocks: values(9, 16), count: 2, maximum: 2 };
+  it('clip: the norm 5 of blocks of norms 3 and 4 is brought to 2', () => {
+    const args = { clip: output(2), blocks: values(3, 4), count: 2, maximum: 2 };
     const [norm, factor, result] = run(batteryCase('clipFactor', '', 'one', args));
     expect([norm, factor, result]).toEqual([5, 0.4, 5]);
   });

@@ -9,9 +9,10 @@ import {
   softmax,
 } from '../../../../deploy/cli/predictions.ts';
 
-const classes = { loss: 'softmaxCrossEntropy', outputs: 3 } as const;
-const binary = { loss: 'sigmoidCrossEntropy', outputs: 1 } as const;
-const values = { loss: 'meanSquaredError', outputs: 2 } as const;
+const classes = { loss: 'softmaxCrossEntropy', outputs: 3, targets: null } as const;
+const binary = { loss: 'sigmoidCrossEntropy', outputs: 1, targets: null } as const;
+const values = { loss: 'meanSquaredError', outputs: 2, targets: null } as const;
+const named = { ...values, targets: ['price', 'a "b", c'] };
 
 describe('softmax', () => {
   it('gives probabilities, also of logits that would overflow', () => {
@@ -30,10 +31,16 @@ describe('csv', () => {
     expect(csvHeader(values)).toBe('sample,value0,value1');
   });
 
+  it('names values as the columns that they predict, where names stay apart', () => {
+    expect(csvHeader(named)).toBe('sample,price,"a ""b"", c"');
+    expect(csvHeader({ ...named, targets: ['price', 'sample'] })).toBe('sample,value0,value1');
+  });
+
   it('has a line a sample', () => {
     expect(predictionCsv(7, [0, 0, -1000], classes)).toBe('7,0,0.5,0.5,0');
     expect(predictionCsv(8, [0], binary)).toBe('8,0.5');
-    expect(predictionCsv(9, [1.5, -2.000_000_4], values)).toBe('9,1.5,-2');
+    expect(predictionCsv(9, [1.5, -2.000_000_4], values)).toBe('9,1.5,-2.0000005');
+    expect(predictionCsv(9, [1_234_003.25, -0], named)).toBe('9,1234003.3,-0');
   });
 });
 
@@ -46,5 +53,9 @@ describe('ndjson', () => {
     });
     expect(JSON.parse(predictionJson(8, [0], binary))).toEqual({ sample: 8, probabilities: [0.5] });
     expect(JSON.parse(predictionJson(9, [1.5, 2], values))).toEqual({ sample: 9, values: [1.5, 2] });
+    expect(JSON.parse(predictionJson(9, [1.5, -0], named))).toEqual({
+      sample: 9,
+      values: { price: 1.5, 'a "b", c': -0 },
+    });
   });
 });

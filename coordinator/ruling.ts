@@ -5,7 +5,7 @@ import type { CoordinatorEffect } from './effects.ts';
 import type { Decision } from './who-to-exclude.ts';
 import type { Worker } from './worker-record.ts';
 
-export type Finding =
+export type Ruling =
   | { readonly is: 'nothing' }
   /** Nothing yet. */
   | { readonly is: 'wait'; readonly effects: readonly CoordinatorEffect[] }
@@ -28,4 +28,4 @@ export type Finding =
       readonly at: { readonly step: number; readonly phase: string };
     };
 
-export const nothing: Finding = { is: 'nothing' };
+export const nothing: Ruling = { is: 'nothing' };
