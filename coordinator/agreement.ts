@@ -13,49 +13,50 @@ export type Comparison =
 
 type Digest = number | string;
 
-/** Digests of so many steps are compared at a time: members are within a few steps of each other, unless they compute alone. */
+/**
+ * What one member told of so many steps is remembered, and the oldest of its own forgotten first: a worker that tells digests
+ * without end takes nobody else's place. Members are within a few steps of each other, unless they compute alone.
+ */
 const stepsMax = 4_096;
 
 export class Agreement {
-  readonly #members: number;
-  /** By step, by rank. */
-  readonly #told = new Map<number, Map<number, Digest>>();
+  /** By rank, by step. */
+  readonly #told: readonly Map<number, Digest>[];
 
   constructor(members: number) {
-    this.#members = members;
+    this.#told = Array.from({ length: members }, () => new Map<number, Digest>());
   }
 
   tell(rank: number, step: number, digest: Digest): Comparison {
-    const told = this.#told.get(step) ?? new Map<number, Digest>();
-    const before = told.get(rank);
-    if (before !== undefined && before !== digest) return { is: 'unlike' };
-    this.#told.set(step, told.set(rank, digest));
-    const [oldest] = this.#told.keys();
-    if (this.#told.size > stepsMax) this.#told.delete(oldest!);
-    return this.#compare(told);
+    const told = this.#told[rank]!;
+    if ((told.get(step) ?? digest) !== digest) return { is: 'unlike' };
+    told.set(step, digest);
+    const [oldest] = told.keys();
+    if (told.size > stepsMax) told.delete(oldest!);
+    return this.#compare(step);
   }
 
   /** What this member told of the state after `step`. */
   digestOf(rank: number, step: number): Digest | undefined {
-    return this.#told.get(step)?.get(rank);
+    return this.#told[rank]?.get(step);
   }
 
   isAgreed(step: number): boolean {
-    const told = this.#told.get(step);
-    return told !== undefined && this.#compare(told).is === 'agreed';
+    return this.#compare(step).is === 'agreed';
   }
 
-  #compare(told: ReadonlyMap<number, Digest>): Comparison {
-    const isWhole = told.size === this.#members;
-    if (new Set(told.values()).size === 1) return { is: isWhole ? 'agreed' : 'open' };
-    return { is: 'different', odd: isWhole ? this.#oddOf(told) : null };
+  #compare(step: number): Comparison {
+    const digests = this.#told.map((each) => each.get(step));
+    const known = digests.filter((each) => each !== undefined);
+    const isWhole = known.length === digests.length;
+    if (new Set(known).size > 1) return { is: 'different', odd: isWhole ? oddOf(known) : null };
+    return { is: isWhole && known.length > 0 ? 'agreed' : 'open' };
   }
+}
 
-  #oddOf(told: ReadonlyMap<number, Digest>): readonly number[] {
-    const votes = new Map<Digest, number>();
-    for (const digest of told.values()) votes.set(digest, (votes.get(digest) ?? 0) + 1);
-    const majority = [...votes].find(([, count]) => 2 * count > this.#members);
-    if (majority === undefined) return [];
-    return [...told].filter(([, digest]) => digest !== majority[0]).map(([rank]) => rank);
-  }
+/** Ranks that a strict majority contradicts. */
+function oddOf(digests: readonly Digest[]): readonly number[] {
+  const count = (digest: Digest): number => digests.filter((each) => each === digest).length;
+  const majority = digests.find((digest) => 2 * count(digest) > digests.length);
+  return digests.flatMap((digest, rank) => (majority === undefined || digest === majority ? [] : [rank]));
 }

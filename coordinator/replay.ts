@@ -29,7 +29,8 @@ export class Replay {
   begin(step: number, endStep: number, digests: ReadonlyMap<string, Digest>): number {
     const extraSteps = this.#times === 0 ? 0 : Math.min(extraStepsMax, 2 ** (this.#times - 1));
     this.#times += 1;
-    this.#to = Math.min(Math.max(step, endStep), Math.max(step + extraSteps, this.#to ?? 0));
+    // The step may be one that a worker made up.
+    this.#to = Math.min(endStep, Math.max(step + extraSteps, this.#to ?? 0));
     this.#isRepeated = false;
     this.#before = { step, digests };
     return this.#to;

@@ -107,6 +107,12 @@ const cases: readonly (readonly [string, Size, number, Spoiling])[] = [
     { step: 60, type: 'partial', spoil: toOnePeer },
   ],
   [
+    'one worker of three sends all others small partial gradients that are wrong',
+    'small',
+    3,
+    { step: 60, type: 'partial', spoil: 'floats[0] += 0.01; send(head, data);' },
+  ],
+  [
     'one worker of three sends another of them wrong sums',
     'large',
     3,

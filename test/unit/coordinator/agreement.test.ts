@@ -46,3 +46,11 @@ it('shows a difference before all have told, and names nobody', () => {
   agreement.tell(0, 1, 1);
   expect(agreement.tell(1, 1, 2)).toEqual({ is: 'different', odd: null });
 });
+
+it('is there for the others, however many digests one tells', () => {
+  const agreement = new Agreement(2);
+  agreement.tell(0, 1, 1);
+  for (let step = 2; step < 10_000; step += 1) agreement.tell(1, step, 1);
+  expect(agreement.tell(1, 1, 1)).toEqual({ is: 'agreed' });
+  expect(agreement.digestOf(0, 1)).toBe(1);
+});

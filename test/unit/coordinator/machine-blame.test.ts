@@ -74,6 +74,11 @@ describe('an accusation', () => {
     expect(alignOf(story.align(4, 6, [1, 2]))).toMatchObject({ step: 6, verify: false });
   });
 
+  it('of a step beyond the end has all compute up to the end, and no further', () => {
+    const effects = story.say(1, { ...accuse([]), step: 4_000_000_000 });
+    expect(effects.at(-1)).toMatchObject({ message: { alone: true, endStep: 10 } });
+  });
+
   it('where each computes alone says nothing, nor does a suspicion: nothing came from another', () => {
     story.say(1, accuse([]));
     story.align(2, 3, [1, 2, 3]);
