@@ -178,9 +178,11 @@ export class Observers {
   /** An older membership takes at most the step that was in flight when a newer one with a member of it formed. */
   #notBeside(generation: number, step: number, where: string): void {
     const own = this.#memberships.get(generation)?.workers ?? [];
+    let wentBack = false;
     for (const [newer, { workers, startStep, isAlone }] of this.#memberships) {
-      // One that went back began before the step in flight.
-      if (newer <= generation || startStep === null || isAlone || step <= startStep + 1) continue;
+      // After one that went back others begin before the step that was in flight.
+      wentBack ||= newer > generation && isAlone;
+      if (newer <= generation || startStep === null || wentBack || step <= startStep + 1) continue;
       this.expect(
         !own.some((worker) => workers.includes(worker)),
         `${where} is not taken beside generation ${newer}, which went on from step ${startStep}`,
