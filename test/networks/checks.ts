@@ -25,7 +25,7 @@ const parts = { values: 1, worlds: 2, direction: 3 } as const;
 const pools = candidates.flatMap(({ backend, name, family }) =>
   backend === null ? [] : [{ name, family, backend: new ArenaPool(backend) }],
 );
-const poolOf = (family: 'fused' | 'reference') => pools.find((pool) => pool.family === family)!;
+const [fused] = pools.filter(({ family }) => family === 'fused');
 
 /** The sums and the gradient's norm of each step, the state after the last, and what an evaluation predicts: as hexadecimal. */
 function train(
@@ -65,7 +65,7 @@ const alone = (network: Network): number[] => [0, network.shards];
 
 /** Every optimising pass can be left out, one alone or all together: the bytes stay. */
 function passes(network: Network, seed: number): string | null {
-  const pool = poolOf('reference');
+  const pool = fused!;
   const draw = new Draw(seed, parts.worlds);
   const boundaries = drawBoundaries(draw, draw.integer(1, 2), network.shards);
   const expected = train(network, seed, pool, boundaries);
@@ -91,7 +91,7 @@ function backends(network: Network, seed: number): string | null {
 
 /** Any number of workers and lanes, in any order of the lanes, gives the bytes of one. */
 function worlds(network: Network, seed: number): string | null {
-  const pool = poolOf('fused');
+  const pool = fused!;
   const expected = train(network, seed, pool, alone(network));
   const draw = new Draw(seed, parts.worlds);
   const order = (lanes: readonly number[]) => draw.shuffled(lanes);
@@ -118,7 +118,7 @@ function gradients(network: Network, seed: number): string | null {
 
 /** The kernels' gradient is that of the float64 program, as near as float32 comes. */
 function reference(network: Network, seed: number): string | null {
-  return distanceFromReference(network, new Draw(seed, parts.direction), poolOf('fused').backend);
+  return distanceFromReference(network, new Draw(seed, parts.direction), fused!.backend);
 }
 
 export type Check = (network: Network, seed: number) => string | null;

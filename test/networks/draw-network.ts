@@ -26,8 +26,8 @@ export interface Network extends Job {
 }
 
 /** Elements of one sample's largest tensor, and multiply-adds of one sample. */
-const tensorSizeMax = 2_500;
-const workMax = 150_000;
+const tensorSizeMax = 1_500;
+const workMax = 60_000;
 const layersMax = 14;
 
 interface Tensor {

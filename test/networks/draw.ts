@@ -1,29 +1,27 @@
-// What the generators of random networks draw with: a stream of random numbers from a seed, and sizes that favour 1 and
-// the edges of the kernels' blocks. The same seed draws the same network on every machine.
+// What the generators of random networks draw with. Sizes come from the generator that also draws the shapes of the kernels'
+// battery: often 1, often beside the edge of a block. The same seed draws the same network on every machine.
 
-import { RandomStream } from '../../src/data/random-stream.ts';
-
-/** 1, and one below, at and above the widths of vectors, tiles and panels. */
-const edgeSizes = [1, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 14, 15, 16, 17, 28, 31, 32, 33, 64, 65];
+import { Draw as ShapeDraw } from '../../src/kernels/battery-draw.ts';
 
 export class Draw {
-  readonly #stream: RandomStream;
+  readonly #draw: ShapeDraw;
 
+  /** `part` keeps the streams of one seed apart: the network, its data, its worlds. */
   constructor(seed: number, part = 0) {
-    this.#stream = new RandomStream(seed, part);
+    this.#draw = new ShapeDraw(seed, part);
   }
 
   /** low, low + 1, ... or high. */
   integer(low: number, high: number): number {
-    return low + this.#stream.below(high - low + 1);
+    return this.#draw.between(low, high);
   }
 
   chance(probability: number): boolean {
-    return this.#stream.chance(probability);
+    return this.between(0, 1) < probability;
   }
 
   pick<T>(values: readonly T[]): T {
-    return values[this.#stream.below(values.length)]!;
+    return this.#draw.pick(values);
   }
 
   /** A value by weight. */
@@ -39,19 +37,19 @@ export class Draw {
     return rows.at(-1)![1];
   }
 
-  /** A size of at most `most`: often 1, often at the edge of a block. */
+  /** A size of at most `most`. */
   size(most: number): number {
-    const edges = edgeSizes.filter((size) => size <= most);
-    return this.chance(0.8) ? this.pick(edges) : this.integer(1, most);
+    return this.#draw.size(most);
   }
 
+  /** A real number in [low, high). */
   between(low: number, high: number): number {
-    return this.#stream.between(low, high);
+    return low + (high - low) * this.#draw.below(2 ** 24) * 2 ** -24;
   }
 
   /** A uint32. */
   word(): number {
-    return this.#stream.word();
+    return this.#draw.below(2 ** 32);
   }
 
   /** The values in a random order (Fisher and Yates). */

@@ -1,6 +1,11 @@
 // A backend whose arenas are used again: thousands of small programs run without taking new memory for each.
 
+import { assert } from '../../src/errors.ts';
 import type { Arena, Backend } from '../../src/kernels/backend.ts';
+import { scratchFloats } from '../../src/kernels/scratch.ts';
+
+/** What is scratch in every program's arena, wherever its scratch begins: no kernel reads what it did not write there. */
+const firstScratch = { from: 65_536, to: scratchFloats };
 
 interface Pooled {
   readonly arena: Arena;
@@ -19,7 +24,7 @@ export class ArenaPool implements Backend {
     this.#backend = backend;
   }
 
-  /** An arena of at least `size` elements, the first `size` of them zero. */
+  /** An arena of at least `size` elements, the first `size` of them zero, but for scratch. */
   createArena(size: number): Arena {
     const found = this.#pooled.find(({ arena, isFree }) => isFree && arena.ints.length >= size);
     if (found === undefined) {
@@ -28,9 +33,17 @@ export class ArenaPool implements Backend {
       return arena;
     }
     found.isFree = false;
-    found.arena.ints.fill(0, 0, size);
+    const { ints, floats } = found.arena;
+    const [, offset = 0, scratch = 0] = ints;
+    assert(
+      offset <= firstScratch.from && scratch >= scratchFloats,
+      'the first scratch lies where it is expected',
+    );
     // The float64 reference alone keeps floats and ints apart.
-    if (found.arena.floats instanceof Float64Array) found.arena.floats.fill(0, 0, size);
+    for (const memory of floats instanceof Float64Array ? [ints, floats] : [ints]) {
+      memory.fill(0, 0, firstScratch.from);
+      memory.fill(0, firstScratch.to, size);
+    }
     return found.arena;
   }
 
