@@ -56,10 +56,15 @@ export class Observers {
   /** Some data was made wrong, so that members may have unlike states for a while. */
   mayDiffer = false;
   /**
-   * A generation began in which all members had the same wrong state: those that had the right one were gone before anybody
-   * compared. From there on nobody can know.
+   * All members have the same wrong state: when a generation began, as those that had the right one were gone before anybody
+   * compared; or at a digest, as what differed since the one before was rounded away after it had reached the others. From there
+   * on nobody can know.
    */
   isLost = false;
+  /** Steps after which members tell digests; in between they may come to differ and to be equal again. */
+  digestEvery = 1;
+  /** By generation and step: wrong states, by worker. */
+  readonly #wrong = new Map<string, Map<string, string>>();
   /** By generation: the state with which each member began. */
   readonly #began = new Map<number, Map<string, string>>();
   arrivalsMost = 0;
@@ -117,6 +122,21 @@ export class Observers {
     this.#computed.set(key, by);
   }
 
+  #agreedOnWrong(
+    worker: string,
+    { generation, members }: MessageOf<'membership'>,
+    step: number,
+    hash: string,
+  ): void {
+    if (this.digestEvery === 1) return;
+    const key = `${generation}.${step}`;
+    const wrong = this.#wrong.get(key) ?? new Map<string, string>();
+    this.#wrong.set(key, wrong.set(worker, hash));
+    const { steps, checkpointEvery } = this.#task;
+    const isTold = [this.digestEvery, checkpointEvery].some((every) => step % every === 0) || step === steps;
+    this.isLost ||= isTold && wrong.size === members.length && new Set(wrong.values()).size === 1;
+  }
+
   began(
     worker: string,
     { generation, members, alone }: MessageOf<'membership'>,
@@ -167,7 +187,10 @@ export class Observers {
     this.#notBeside(generation, step, where);
     this.#committed.add(step);
     const isWrong = hashOf(state) !== this.#hashes[step];
-    if (isWrong && (this.isLost || (this.mayDiffer && !membership.alone))) return;
+    if (isWrong && (this.isLost || (this.mayDiffer && !membership.alone))) {
+      this.#agreedOnWrong(worker, membership, step, hashOf(state));
+      return;
+    }
     const stepsWrong = stepsProblem(this.#task, state, step);
     this.expect(stepsWrong === null, `${where} has each step's shards once: ${stepsWrong}`);
     const samplesWrong = samplesProblem(state, step);

@@ -92,6 +92,7 @@ export class Simulation {
     this.samplesOf = samplerOf(this.task, this.broken === 'dropsRaggedBatch');
     this.disk = new Disk(1 + random.below(3));
     this.observers = new Observers(this.task);
+    this.observers.digestEvery = this.digestEvery;
     const rates =
       options.quiet === true ? null : { ...ratesOf(random, new Random(seed ^ 0x5eed)), ...options.rates };
     // Of two copies of a message, one with a flip, nobody could say which is the right one.
