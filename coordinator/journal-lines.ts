@@ -8,8 +8,12 @@ import type { Journalled, Numerics, RunIdentity } from './run-identity.ts';
 export interface JournalState extends Journalled {
   /** Null where no line says it. */
   readonly runId: string | null;
+  /** Key of the workers' secrets (name-secrets.ts); null where no line says it. */
+  readonly nameKey: string | null;
   /** Of the newest generation, in rank order. */
   readonly members: readonly string[];
+  /** Of all generations. */
+  readonly names: ReadonlySet<string>;
   /** Up to which step that generation computes again; null where it does not. */
   readonly replayTo: number | null;
   /** Where the run ended, if nothing was formed since. */
@@ -21,6 +25,7 @@ export interface JournalState extends Journalled {
 /** A line of ours is one of four: the run's id and what it is, a generation (the first one with numerics), the first checkpoint, where it ended. */
 interface Line {
   readonly runId?: unknown;
+  readonly nameKey?: unknown;
   readonly config?: unknown;
   readonly datasetSha256?: unknown;
   readonly fittedSha256?: unknown;
@@ -40,13 +45,17 @@ export function stateOfLines(text: string): JournalState {
   let identity: RunIdentity | null = null;
   let numerics: Numerics | null = null;
   let generation = 0;
+  let nameKey: string | null = null;
   let members: readonly string[] = [];
+  const names = new Set<string>();
   let endedStep: number | null = null;
   let hadCheckpoint = false;
   let replayTo: number | null = null;
   for (const line of text.split('\n').map(parseLine)) {
     if (typeof line.runId === 'string' && line.runId.length <= limits.nameCharsMax) runId ??= line.runId;
+    if (typeof line.nameKey === 'string') nameKey ??= line.nameKey;
     identity ??= identityIn(line);
+    if (isTexts(line.workerIds)) for (const workerId of line.workerIds) names.add(workerId);
     const told = Number.isSafeInteger(line.generation) ? (line.generation as number) : 0;
     if (told > generation && told <= generationMax) {
       generation = told;
@@ -59,7 +68,18 @@ export function stateOfLines(text: string): JournalState {
     // Where it ended there is one, too; a journal of an older version says no more.
     hadCheckpoint ||= Number.isSafeInteger(line.checkpoint) || Number.isSafeInteger(line.ended);
   }
-  return { runId, identity, numerics, generation, members, replayTo, endedStep, hadCheckpoint };
+  return {
+    runId,
+    nameKey,
+    identity,
+    numerics,
+    generation,
+    members,
+    names,
+    replayTo,
+    endedStep,
+    hadCheckpoint,
+  };
 }
 
 function identityIn({ config, datasetSha256, fittedSha256 }: Line): RunIdentity | null {

@@ -19,6 +19,7 @@ import { cannotBe } from '../src/checkpoint/durable-file.ts';
 import { assert, LockstepError } from '../src/errors.ts';
 import { type JournalState, stateOfLines } from './journal-lines.ts';
 import { readLock, takeLock } from './lock.ts';
+import { newNameKey } from './name-secrets.ts';
 import type { Journalled, Numerics, RunIdentity } from './run-identity.ts';
 
 const journalName = 'journal.ndjson';
@@ -38,6 +39,8 @@ interface Lock {
 
 export class Journal implements Journalled {
   readonly runId: string;
+  /** Key of the workers' secrets. */
+  readonly nameKey: string;
   /** Null in one that does not say it. */
   readonly identity: RunIdentity | null;
   /** Of the first membership; null where there was none, or where no line says it. */
@@ -46,6 +49,8 @@ export class Journal implements Journalled {
   readonly generation: number;
   /** workerIds of that generation, in rank order. */
   readonly members: readonly string[];
+  /** workerIds of all generations. */
+  readonly names: ReadonlySet<string>;
   /** Up to which step that generation computes again; null where it does not. */
   readonly replayTo: number | null;
   /** Where the newest generation came to its end, and every worker was told so; else null. */
@@ -54,6 +59,7 @@ export class Journal implements Journalled {
   readonly #file: number;
   readonly #lock: Lock;
   readonly #isNew: boolean;
+  readonly #hasNameKey: boolean;
   /** A membership was formed, or was about to be. */
   #isFormed = false;
   #hadCheckpoint: boolean;
@@ -64,6 +70,9 @@ export class Journal implements Journalled {
 
   private constructor(path: string, state: Found, file: number, lock: Lock) {
     this.runId = state.runId ?? randomUUID();
+    this.nameKey = state.nameKey ?? newNameKey();
+    this.#hasNameKey = state.nameKey !== null;
+    this.names = state.names;
     this.#isNew = state.isEmpty;
     this.#isBegun = state.runId !== null;
     this.identity = state.identity;
@@ -111,8 +120,9 @@ export class Journal implements Journalled {
 
   /** Before anything else is noted: this is the run. Durable when it returns. */
   begin(identity: RunIdentity): void {
-    if (!this.#isBegun) this.#append({ runId: this.runId, ...identity });
+    if (!this.#isBegun) this.#append({ runId: this.runId, nameKey: this.nameKey, ...identity });
     else if (this.identity === null) this.#append(identity);
+    if (this.#isBegun && !this.#hasNameKey) this.#append({ nameKey: this.nameKey });
     this.#isBegun = true;
   }
 

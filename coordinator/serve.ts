@@ -160,6 +160,8 @@ export async function listenForWorkers(
     readonly token: Token;
     readonly tls?: TlsIdentity | undefined;
     readonly insecure: boolean;
+    /** Child processes that this process will have. */
+    readonly threads?: number;
   },
 ): Promise<Listener> {
   try {

@@ -15,6 +15,7 @@ import { stateBytesOf } from '../src/engine/state.ts';
 import { asLockstepError, type ErrorCode, LockstepError } from '../src/errors.ts';
 import { deferred } from '../src/platform/deferred.ts';
 import { packageVersion } from '../src/platform/package-root.ts';
+import { printable } from '../src/platform/printable.ts';
 import { Timers } from '../src/platform/timers.ts';
 import { BulkSender } from './bulk-sender.ts';
 import { CheckpointKeeper } from './checkpoint-keeper.ts';
@@ -22,6 +23,7 @@ import type { ConnectionId, CoordinatorEffect, CoordinatorEvent, Timer } from '.
 import { EventOrder } from './event-order.ts';
 import type { Journal } from './journal.ts';
 import { CoordinatorMachine } from './machine.ts';
+import { NameSecrets } from './name-secrets.ts';
 import { Patience } from './patience.ts';
 import { evaluationEvent, stepEvent } from './reporter.ts';
 import type { RunPlan } from './run-plan.ts';
@@ -46,6 +48,9 @@ export class CoordinatorSession {
   readonly #bulk = new BulkSender();
   readonly #timers = new Timers();
   readonly #order: EventOrder;
+  readonly #names: NameSecrets;
+  /** By connection: workers that were sent their welcome. */
+  readonly #welcomed = new Map<ConnectionId, string>();
   readonly #result = deferred<RunResult>();
   readonly #allClosed = deferred<void>();
   /** Connections are being ended, and no more are taken. */
@@ -64,6 +69,11 @@ export class CoordinatorSession {
     const { plan, from, journal } = options;
     const { cadence } = plan.facts;
     this.#stateBytes = stateBytesOf(plan.layout);
+    this.#names = new NameSecrets(
+      journal.nameKey,
+      journal.runId,
+      options.membersComeBack ? journal.names : [],
+    );
     this.#machine = new CoordinatorMachine({
       runId: journal.runId,
       generation: journal.generation,
@@ -130,10 +140,22 @@ export class CoordinatorSession {
     link.start({
       onMessage: (message) => {
         patience.heard(message);
+        const name = this.#welcomed.get(connection);
+        if (name !== undefined) this.#names.own(name);
+        // A second hello of one that was welcomed is for the machine to judge.
+        const refusal =
+          message.type === 'hello' && name === undefined ? this.#names.refusalOf(message) : null;
+        if (refusal !== null) {
+          link.send(refusal);
+          link.close(closeCodes.failure);
+          this.#notice(`refused a worker at ${link.remoteAddress}: ${refusal.message}`);
+          return;
+        }
         this.#handle({ is: 'message', connection, message });
       },
       onClose: (reason) => {
         this.#links.delete(connection);
+        this.#welcomed.delete(connection);
         if (this.#isClosing && this.#links.size === 0) this.#allClosed.resolve();
         this.#handle({
           is: 'closed',
@@ -197,6 +219,10 @@ export class CoordinatorSession {
     this.#result.reject(error);
   }
 
+  #notice(message: string): void {
+    this.#options.onEvent({ event: 'notice', message: printable(message) });
+  }
+
   /** Background work of one connection: what goes wrong in it ends the run, never silently. */
   #background(work: Promise<unknown>): void {
     work.catch((error: unknown) => this.#broke(error));
@@ -209,6 +235,7 @@ export class CoordinatorSession {
         this.#links.get(effect.connection)?.send(effect.message);
         return;
       case 'welcome':
+        this.#welcomed.set(effect.connection, effect.workerId);
         this.#links.get(effect.connection)?.send(this.#welcome(effect.workerId));
         return;
       case 'close':
@@ -219,7 +246,7 @@ export class CoordinatorSession {
         this.#sendBulk(effect);
         return;
       case 'notice':
-        onEvent({ event: 'notice', message: effect.message });
+        this.#notice(effect.message);
         return;
       case 'formed':
         this.#formed(effect);
@@ -305,6 +332,7 @@ export class CoordinatorSession {
       runId: this.#machine.runId,
       config: JSON.stringify(plan.config),
       workerId,
+      nameSecret: this.#names.secretOf(workerId),
       dataset: { ...described, inputShape: [...described.inputShape] },
     };
   }
@@ -346,7 +374,7 @@ export class CoordinatorSession {
       generation: effect.generation,
       world: effect.members.length,
       wanted: this.#options.workersWanted,
-      reason: effect.reason,
+      reason: printable(effect.reason),
     });
   }
 

@@ -12,10 +12,12 @@ export const protocolErrorCodes = [
   'notFinite', // numbers where only finite ones can be right
   'conflict', // two results for one key that are not equal by bytes
   'overflow', // a peer is further ahead, or further behind in reading, than can be
-  'refused', // the HTTP upgrade was answered with a status (see `status`)
+  'refused', // one that has the token answered the upgrade with a status (see `status`), or a proxy with one of its own
+  'unproved', // what answers does not prove that it has the token: it is not our coordinator, or not our peer
   'unreachable', // no connection: refused by the system, unknown host, reset
   'timeout', // no answer in time
   'portInUse', // cannot listen
+  'openFiles', // the limit of open files leaves no room to listen
   'certificate', // TLS, or the want of it: an authority, a name or a protocol that does not fit
   'insecure', // a wider address than loopback without TLS, and not said to be wanted
   'token', // no token, or not one of ours
@@ -42,10 +44,12 @@ const meanings: { readonly [C in ProtocolErrorCode]: Meaning } = {
   notFinite: { program: 'LOCKSTEP_PROTOCOL', misconduct: true },
   conflict: { program: 'LOCKSTEP_WEIGHTS_DIFFER', misconduct: true },
   overflow: { program: 'LOCKSTEP_PROTOCOL', misconduct: true },
+  unproved: { program: 'LOCKSTEP_UNAUTHORIZED', misconduct: false },
   refused: { program: 'LOCKSTEP_UNAUTHORIZED', misconduct: false },
   unreachable: { program: 'LOCKSTEP_CONNECT_FAILED', misconduct: false },
   timeout: { program: 'LOCKSTEP_CONNECT_FAILED', misconduct: false },
   portInUse: { program: 'LOCKSTEP_PORT_IN_USE', misconduct: false },
+  openFiles: { program: 'LOCKSTEP_USAGE', misconduct: false },
   certificate: { program: 'LOCKSTEP_UNAUTHORIZED', misconduct: false },
   insecure: { program: 'LOCKSTEP_INSECURE', misconduct: false },
   token: { program: 'LOCKSTEP_UNAUTHORIZED', misconduct: false },

@@ -8,6 +8,7 @@ export const limits = {
   textCharsMax: 2_000,
   nameCharsMax: 128,
   hostCharsMax: 255,
+  nameSecretChars: 64,
   configCharsMax: 4 * mebibyte,
   // --- counts
   workersMax: 1_024,
@@ -33,6 +34,15 @@ export const limits = {
   adminFrameBytesMax: 64 * kibibyte,
   /** Sockets that have not become WebSockets yet: all workers there can be may dial at one time, and as many strangers. */
   pendingSocketsMax: 2_048,
+  /** The same over TLS, where each costs 50 KiB and more. */
+  pendingTlsSocketsMax: 512,
+  /** WebSockets of one listener. */
+  openSocketsMax: 2_048,
+  /** A process whose limit of open files leaves room for fewer sockets that are not let in yet cannot listen. */
+  pendingSocketsMin: 4,
+  /** Descriptors that a process needs for itself: for its files, and for each thread or child process. */
+  ownFiles: 32,
+  filesOfThread: 4,
   /** Refusals that one host is told without waiting, and then the time between two, in milliseconds. */
   refusalsAtOnce: 100,
   refusalIntervalMs: 10,

@@ -71,6 +71,8 @@ export const messages = {
       variant: name,
       threads: integer(limits.threadsMax, 1),
       workerId: name,
+      /** From the welcome, empty before the first: it proves the name. */
+      nameSecret: text(limits.nameSecretChars),
       peerHost: host,
       peerPort: port,
       /** The run it comes from; '' for a worker that has just started. */
@@ -82,7 +84,13 @@ export const messages = {
   /** Answer to hello: the run, its config as JSON text, and what its data set is. */
   welcome: {
     direction: 'down',
-    fields: { runId: name, config: text(limits.configCharsMax), workerId: name, dataset },
+    fields: {
+      runId: name,
+      config: text(limits.configCharsMax),
+      workerId: name,
+      nameSecret: hex(limits.nameSecretChars),
+      dataset,
+    },
   },
   /** Answer to hello: not admitted. The connection ends. */
   refused: { direction: 'down', fields: { code: name, message: line } },

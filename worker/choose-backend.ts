@@ -40,7 +40,7 @@ export function helloOf(
     readonly peerHost: string;
     readonly peerPort: number;
   },
-): Omit<MessageOf<'hello'>, 'runId' | 'generation'> {
+): Omit<MessageOf<'hello'>, 'runId' | 'generation' | 'nameSecret'> {
   const { fingerprint, kernelHashes, name, variant } = backend;
   return {
     type: 'hello',

@@ -1,9 +1,10 @@
-// A worker's way to its coordinator (I/O): one that is not there is asked again for a while, at the start as well as later;
-// one that refuses is not.
+// A worker's way to its coordinator (I/O): one that is not there is dialled again for a while, at the start as well as later.
+// So is anything at its address that does not prove to be the coordinator, whatever that answers: when a coordinator dies,
+// any program may take its port. A refusal is final only from one that has the token.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ProtocolError } from '../proto/error.ts';
-import { connect } from '../proto/transport/client.ts';
+import { ProtocolError, type ProtocolErrorCode } from '../proto/error.ts';
+import { awayStatuses, connect } from '../proto/transport/client.ts';
 import type { Link } from '../proto/transport/link.ts';
 import type { TlsIdentity } from '../proto/transport/tls.ts';
 import type { Token } from '../proto/transport/token.ts';
@@ -15,7 +16,7 @@ export interface Door {
   readonly url: URL;
   readonly token: Token;
   readonly tls: TlsIdentity | undefined;
-  /** The token may go over a network in clear. */
+  /** The run may go over a network in clear. */
   readonly insecure: boolean;
 }
 
@@ -26,7 +27,7 @@ export const coordinatorAwayMs = 600_000;
 const redialMs = { first: 50, most: 250, growth: 1.2 } as const;
 
 /**
- * The first connection of a worker, for which it asks again for `waitMs`; `onWait` is told once, why.
+ * The first connection of a worker, for which it dials for `waitMs`; `onWait` is told why when it first waits.
  * @throws LockstepError LOCKSTEP_CONNECT_FAILED, LOCKSTEP_UNAUTHORIZED, LOCKSTEP_VERSION_MISMATCH; LOCKSTEP_STOPPED on `ending`
  */
 export async function dialFirst(
@@ -41,16 +42,8 @@ export async function dialFirst(
     readonly onWait: (why: string) => void;
   },
 ): Promise<Link<'worker'>> {
-  let told = false;
-  const isWorthWaiting = (error: LockstepError): boolean => {
-    // A reset is the answer of one who is there and speaks otherwise, for instance TLS.
-    if (isReset(error.cause)) return false;
-    if (!told) onWait(error.message);
-    told = true;
-    return true;
-  };
   try {
-    return await dialUntil(door, performance.now() + waitMs, ending, isWorthWaiting);
+    return await dialUntil(door, performance.now() + waitMs, ending, onWait);
   } catch (error) {
     if (!ending.aborted) throw error;
     throw new LockstepError('LOCKSTEP_STOPPED', 'stopped before the coordinator was there', { cause: error });
@@ -59,7 +52,7 @@ export async function dialFirst(
 
 /** The connection to a coordinator that was there before. @throws LockstepError */
 export function dialAgain(door: Door, ending: AbortSignal): Promise<Link<'worker'>> {
-  return dialUntil(door, performance.now() + coordinatorAwayMs, ending, () => true);
+  return dialUntil(door, performance.now() + coordinatorAwayMs, ending);
 }
 
 /**
@@ -77,32 +70,39 @@ export async function dialOnceMore(
     throw new LockstepError('LOCKSTEP_CONNECT_FAILED', told);
   }
   await sleep(redialMs.most, undefined, { signal: ending });
-  return dialUntil(door, giveUpMs, ending, () => true);
+  return dialUntil(door, giveUpMs, ending);
 }
 
 async function dialUntil(
   door: Door,
   giveUpMs: number,
   ending: AbortSignal,
-  isWorthWaiting: (error: LockstepError) => boolean,
+  onWait: (why: string) => void = () => undefined,
 ): Promise<Link<'worker'>> {
+  let told = false;
   for (let waitMs: number = redialMs.first; ; waitMs = Math.min(redialMs.most, waitMs * redialMs.growth)) {
     try {
       return await dial(door, ending);
     } catch (thrown) {
       const error = asLockstepError(thrown);
-      if (error.code !== 'LOCKSTEP_CONNECT_FAILED' || ending.aborted) throw error;
-      if (performance.now() + waitMs > giveUpMs || !isWorthWaiting(error)) throw error;
+      if (isFinal(error) || ending.aborted || performance.now() + waitMs > giveUpMs) throw error;
+      if (!told) onWait(error.message);
+      told = true;
     }
     await sleep(waitMs, undefined, { signal: ending });
   }
 }
 
+/** The coordinator itself said so, or this worker may not dial there. */
+function isFinal({ cause }: LockstepError): boolean {
+  if (!(cause instanceof ProtocolError)) return true;
+  return cause.code === 'refused' ? !awayStatuses.includes(cause.status) : !passingCodes.includes(cause.code);
+}
+
+const passingCodes: readonly ProtocolErrorCode[] = ['unreachable', 'timeout', 'unproved', 'certificate'];
+
 const isReset = (cause: unknown): boolean =>
   cause instanceof ProtocolError && cause.code === 'unreachable' && cause.message.includes('ECONNRESET');
-
-/** Answers of a proxy whose coordinator is not there, or starts. */
-const awayStatuses: readonly number[] = [502, 503, 504];
 
 const isAway = ({ code, status }: ProtocolError): boolean =>
   code === 'unreachable' || (code === 'refused' && awayStatuses.includes(status));

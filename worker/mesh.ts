@@ -58,7 +58,7 @@ export interface MeshOptions {
   readonly token: Token;
   /** With cert and key the peers speak TLS, all of them. */
   readonly tls?: TlsIdentity | undefined;
-  /** The token may go to peers over a network in clear. */
+  /** The run may go to peers over a network in clear. */
   readonly insecure?: boolean;
   /** A faster CRC-32 than Node's. */
   readonly checksum?: Checksum | undefined;
@@ -98,12 +98,6 @@ export class Mesh {
   }
 }
 
-/** That the token may not go there is this worker's trouble, and not the peer's. */
-function dialError(error: unknown, rank: number): Error {
-  if (error instanceof ProtocolError && error.code === 'insecure') return error;
-  return new MeshError(asLockstepError(error).message, [rank]);
-}
-
 const gaveUpText = 'the mesh was given up';
 
 /** The time until all are connected. */
@@ -138,7 +132,10 @@ class MeshForming {
       this.#finishIfComplete();
       listener.take(membership.generation, (arrival) => this.#accept(arrival));
       for (let rank = 0; rank < membership.rank; rank += 1) {
-        this.#dial(rank).catch((error: unknown) => this.#complete.reject(dialError(error, rank)));
+        // Also where this worker may not dial there at all: an address that the others must not use ends none of them.
+        this.#dial(rank).catch((error: unknown) =>
+          this.#complete.reject(new MeshError(asLockstepError(error).message, [rank])),
+        );
       }
       return await this.#complete.promise;
     } finally {
@@ -154,7 +151,7 @@ class MeshForming {
   }
 
   async #dial(rank: number): Promise<void> {
-    const { membership, token, tls, insecure = false, checksum } = this.#options;
+    const { membership, runId, token, tls, insecure = false, checksum } = this.#options;
     const { host, port } = membership.members[rank]!;
     const connection = await connect({
       local: 'peer',
@@ -162,6 +159,7 @@ class MeshForming {
       port,
       path: peerPath,
       role: 'peer',
+      run: runId,
       token,
       tls: listenerTls(tls),
       insecure,

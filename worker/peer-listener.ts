@@ -48,6 +48,8 @@ export class PeerListener {
   readonly #waiting = new Map<string, Arrival>();
   /** Those that have not said who they are, the oldest first. */
   readonly #nameless = new Set<Connection<'peer'>>();
+  /** The run that this worker belongs to; empty before its first welcome. */
+  runId = '';
   #generation = 0;
   #taker: Taker | null = null;
 
@@ -65,6 +67,7 @@ export class PeerListener {
     /** A faster CRC-32 than Node's. */
     readonly checksum?: Checksum | undefined;
     readonly insecure: boolean;
+    readonly threads?: number;
     readonly bounds?: Bounds;
   }): Promise<PeerListener> {
     const { bounds = { waitingMax: limits.workersMax, helloMs: limits.connectTimeoutMs } } = options;
@@ -75,6 +78,7 @@ export class PeerListener {
         local: 'peer',
         path: peerPath,
         roles: ['peer'],
+        run: () => self?.runId ?? '',
         onConnection: (connection) => self?.arrived(connection),
       });
       self = new PeerListener(listener, bounds);

@@ -64,7 +64,7 @@ export async function joinRun(options: JoinOptions): Promise<JoinResult> {
   const backend = chooseBackend(options.backend);
   if (backend.notice !== null) onNotice(backend.notice);
   const checksum = backend.backend.bytes?.checksum;
-  const listener = await PeerListener.open({ ...listen, token, insecure, tls, checksum });
+  const listener = await PeerListener.open({ ...listen, token, insecure, tls, checksum, threads });
   try {
     const workerId = newWorkerId();
     const peer = announced(options, listener.port);
@@ -74,12 +74,23 @@ export async function joinRun(options: JoinOptions): Promise<JoinResult> {
     const link = await dialFirst(door, {
       waitMs: options.waitMs,
       ending: ending.signal,
-      onWait: (why) => onNotice(`${why} It is waited for, for up to ${options.waitMs / 1_000} seconds`),
+      onWait: (why) => {
+        const stop = why.endsWith('?') ? '' : '.';
+        onNotice(`${why}${stop} It is waited for, for up to ${options.waitMs / 1_000} seconds`);
+      },
     });
     options.onConnected?.(workerId);
+    let toldRefusal: string | null = null;
     const session = new WorkerSession({
       link,
-      redial: async (ending, welcomed) => {
+      redial: async (ending, { welcomed, refusal }) => {
+        if (refusal !== null) {
+          const address = `${peer.peerHost || 'the address it comes from'}, port ${peer.peerPort}`;
+          const told = `the coordinator refused this worker for now: ${refusal} (they dial ${address}: --listen, --advertise)`;
+          if (refusal !== toldRefusal) onNotice(told);
+          toldRefusal = refusal;
+          return dialAgain(door, ending);
+        }
         if (!welcomed) {
           onNotice('the connection broke before the coordinator answered');
           return dialOnceMore(door, giveUpMs, ending);

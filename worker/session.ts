@@ -27,16 +27,20 @@ import { ShardLease } from './step/lease.ts';
 import { warmUp } from './warm-up.ts';
 import { type WorkerEffect, type WorkerEvent, WorkerMachine } from './worker-machine.ts';
 
+export interface BeforeRedial {
+  /** The coordinator has welcomed this worker at some time. */
+  readonly welcomed: boolean;
+  /** Why the coordinator did not want this worker for now; null where the connection ended otherwise. */
+  readonly refusal: string | null;
+}
+
 export interface WorkerSessionOptions {
   readonly link: Link<'worker'>;
-  /**
-   * Dials the coordinator again, for as long as it is worth it, which it has `welcomed` this worker or not; null where there
-   * is no way back. Rejects when given up.
-   */
-  readonly redial: ((signal: AbortSignal, welcomed: boolean) => Promise<Link<'worker'>>) | null;
+  /** Dials the coordinator again, for as long as it is worth it; null where there is no way back. Rejects when given up. */
+  readonly redial: ((signal: AbortSignal, after: BeforeRedial) => Promise<Link<'worker'>>) | null;
   /** From 0 to below 1: workers that lost their coordinator together do not come back in step. */
   readonly random?: () => number;
-  readonly hello: Omit<MessageOf<'hello'>, 'runId' | 'generation'>;
+  readonly hello: Omit<MessageOf<'hello'>, 'runId' | 'generation' | 'nameSecret'>;
   readonly backend: ChosenBackend;
   /** Threads that compute. */
   readonly threads: number;
@@ -206,7 +210,7 @@ export class WorkerSession {
         this.#member!.stop();
         return;
       case 'redial':
-        this.#background(this.#redial(effect.afterMs * (0.5 + (this.#options.random ?? Math.random)())));
+        this.#background(this.#redial(effect.afterMs * this.#jitter(), effect.refusal ?? null));
         return;
       case 'end':
         this.#outcome.resolve({
@@ -230,6 +234,7 @@ export class WorkerSession {
     const given = here.find((each) => each?.sha256 === dataset.sha256) ?? null;
     if (given === null) checkDataMemory(dataset);
     this.#threads.start();
+    if (this.#options.network !== null) this.#options.network.listener.runId = runId;
     this.#prepared = {
       runId,
       ...(before?.config === welcome.config && given !== null ? before : modelFor(welcome)),
@@ -257,8 +262,13 @@ export class WorkerSession {
     this.#background(this.#warm.then(() => (isCurrent() ? this.#handle(event) : undefined)));
   }
 
+  /** From a half to below one and a half. */
+  #jitter(): number {
+    return 0.5 + (this.#options.random ?? Math.random)();
+  }
+
   /** Steps go on without the coordinator as long as all peers are there. */
-  async #redial(afterMs: number): Promise<void> {
+  async #redial(afterMs: number, refusal: string | null): Promise<void> {
     const { redial } = this.#options;
     if (redial === null) {
       this.#handle({ is: 'gaveUp', message: 'the coordinator is gone' });
@@ -267,7 +277,7 @@ export class WorkerSession {
     let link: Link<'worker'>;
     try {
       await sleep(afterMs, undefined, { signal: this.#ending.signal });
-      link = await redial(this.#ending.signal, this.#prepared !== null);
+      link = await redial(this.#ending.signal, { welcomed: this.#prepared !== null, refusal });
     } catch (error) {
       this.#handle({
         is: 'gaveUp',

@@ -17,7 +17,7 @@ interface LostPeer {
 
 export type WorkerEvent =
   /** The link stands, for the first time or again. */
-  | { readonly is: 'opened'; readonly hello: Omit<MessageOf<'hello'>, 'runId' | 'generation'> }
+  | { readonly is: 'opened'; readonly hello: Omit<MessageOf<'hello'>, 'runId' | 'generation' | 'nameSecret'> }
   | { readonly is: 'message'; readonly message: FromCoordinator }
   /** The config is understood; `hasData`: this worker has the data set already. */
   | { readonly is: 'prepared'; readonly hasData: boolean }
@@ -69,8 +69,8 @@ export type WorkerEffect =
   | { readonly do: 'takeState'; readonly piece: MessageOf<'statePiece'> }
   | { readonly do: 'begin' }
   | { readonly do: 'stopSteps' }
-  /** Look for the coordinator again, after about so many milliseconds. */
-  | { readonly do: 'redial'; readonly afterMs: number }
+  /** Look for the coordinator again, after about so many milliseconds; `refusal`: why it did not want this worker now. */
+  | { readonly do: 'redial'; readonly afterMs: number; readonly refusal?: string }
   /** `stoppedAt`: the step after which the coordinator stopped the run; null where it is finished, or this worker is released. */
   | { readonly do: 'end'; readonly stoppedAt: number | null }
   | { readonly do: 'fail'; readonly code: ErrorCode; readonly message: string };
@@ -129,7 +129,8 @@ export class WorkerMachine {
   /** The link is new, and the coordinator has not welcomed this worker on it. */
   #greeting = false;
   #leaving = false;
-  #redialAfterMs = 0;
+  /** Of a coordinator that wants this worker later. */
+  #refusal: string | null = null;
   /** Longer with each connection that was lost since the newest membership came. */
   #nextRedialMs: number = redialMs.first;
   /** Members of this generation that are gone or cannot be reached, by rank: a coordinator that comes back is told. */
@@ -156,7 +157,12 @@ export class WorkerMachine {
       case 'opened':
         this.#linked = true;
         this.#greeting = true;
-        return this.#send({ ...event.hello, runId: this.#runId, generation: this.#generation });
+        return this.#send({
+          ...event.hello,
+          nameSecret: this.#welcome?.nameSecret ?? '',
+          runId: this.#runId,
+          generation: this.#generation,
+        });
       case 'message':
         return this.#message(event.message);
       case 'prepared':
@@ -331,7 +337,7 @@ export class WorkerMachine {
   /** That the others could not reach this worker passes; anything else is final. */
   #told({ code, message }: { readonly code: string; readonly message: string }): WorkerEffect[] {
     if (code === 'LOCKSTEP_CONNECT_FAILED') {
-      this.#redialAfterMs = refusedMs;
+      this.#refusal = message;
       return [];
     }
     const known = Object.hasOwn(errorCodes, code) ? (code as ErrorCode) : 'LOCKSTEP_WORKER_FAILED';
@@ -350,13 +356,18 @@ export class WorkerMachine {
   #closed({ why, broken }: Extract<WorkerEvent, { is: 'closed' }>): WorkerEffect[] {
     this.#linked = false;
     this.#greeting = false;
-    if (this.#phase === 'opening' && !broken && this.#redialAfterMs === 0)
+    if (this.#phase === 'opening' && !broken && this.#refusal === null)
       return this.#becomeFailed('LOCKSTEP_PEER_LOST', `the coordinator is gone: ${why}`);
     const { most, growth } = redialMs;
-    const afterMs = Math.max(this.#redialAfterMs, this.#nextRedialMs);
-    this.#redialAfterMs = 0;
-    this.#nextRedialMs = Math.min(most, growth * this.#nextRedialMs);
-    return [{ do: 'redial', afterMs }];
+    const waitMs = this.#nextRedialMs;
+    const refusal = this.#refusal;
+    this.#nextRedialMs = Math.min(most, growth * waitMs);
+    this.#refusal = null;
+    return [
+      refusal === null
+        ? { do: 'redial', afterMs: waitMs }
+        : { do: 'redial', afterMs: Math.max(refusedMs, waitMs), refusal },
+    ];
   }
 
   #failed(event: Extract<WorkerEvent, { is: 'failed' }>): WorkerEffect[] {

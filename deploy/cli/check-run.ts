@@ -58,7 +58,7 @@ export function checkExposure(listen: Address, insecure: boolean, hasTls = false
   );
 }
 
-/** Throws where the token would go over a network in clear, or TLS is wanted and not asked for. */
+/** Throws where the run would go over a network in clear, or TLS is wanted and not asked for. */
 export function checkJoin(joinUrl: string, insecure: boolean, hasTls: boolean): void {
   const { protocol, hostname, host } = new URL(joinUrl);
   if (protocol === 'wss:') return;
@@ -71,7 +71,7 @@ export function checkJoin(joinUrl: string, insecure: boolean, hasTls: boolean): 
   if (isLoopback(hostname) || insecure) return;
   throw new LockstepError(
     'LOCKSTEP_INSECURE',
-    `--join ${joinUrl} would send the token over the network in clear: use wss:// with a coordinator that has ` +
+    `--join ${joinUrl} would send the run over the network in clear: use wss:// with a coordinator that has ` +
       '--tls-cert, or add --insecure if the network is trusted',
   );
 }

@@ -1,7 +1,8 @@
 // From anything thrown to what a person reads on stderr and the exit code. Pure.
 
 import { CommanderError } from 'commander';
-import { LockstepError } from '../../src/errors.ts';
+import { asLockstepError, isOpenFilesLimit, LockstepError } from '../../src/errors.ts';
+import { printable } from '../../src/platform/printable.ts';
 
 export interface ErrorDescription {
   /** Lines for stderr; none where commander has printed its own. */
@@ -12,11 +13,13 @@ export interface ErrorDescription {
 const usageExitCode = 2;
 
 /** @param debug whether stack traces are wanted (LOCKSTEP_DEBUG=1) */
-export function describeError(error: unknown, debug: boolean): ErrorDescription {
+export function describeError(thrown: unknown, debug: boolean): ErrorDescription {
+  const error = isOpenFilesLimit(thrown) ? asLockstepError(thrown) : thrown;
   if (error instanceof CommanderError) {
     return { lines: [], exitCode: error.exitCode === 0 ? 0 : usageExitCode };
   }
-  const stack = debug && error instanceof Error && error.stack !== undefined ? [error.stack] : [];
+  const trace = debug && error instanceof Error ? error.stack : undefined;
+  const stack = trace === undefined ? [] : [trace.split('\n').map(printable).join('\n')];
   if (error instanceof LockstepError)
     return { lines: [`error: ${oneLine(error.message)}`, ...stack], exitCode: error.exitCode };
   const message = error instanceof Error ? error.message : String(error);
@@ -27,5 +30,5 @@ export function describeError(error: unknown, debug: boolean): ErrorDescription 
 }
 
 function oneLine(message: string): string {
-  return message.replace(/\s*\n\s*/g, ' ').trim();
+  return printable(message.replace(/\s*[\r\n]+\s*/g, ' ').trim());
 }

@@ -1,6 +1,6 @@
 // From a path and options to a checked config and its data set (I/O), with messages that name the near file.
 
-import { closeSync, openSync, readSync } from 'node:fs';
+import { accessSync, closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { dirname, extname } from 'node:path';
 import { loadConfigFile } from '../../src/config/load.ts';
 import { overrideConfig } from '../../src/config/parse.ts';
@@ -59,18 +59,55 @@ export function readToken(file: string | undefined): string | undefined {
 
 /** `source`: what it is called where it cannot be used. Throws LOCKSTEP_USAGE, which tells nothing of what was read. */
 export function readTokenFile(file: string, source: string): string {
-  const token = checkedToken(readStart(file, source), source);
+  const { text, stats } = readStart(file, source);
+  const token = checkedToken(text, source);
   if (token === undefined) throw new LockstepError('LOCKSTEP_USAGE', `${source}: the file is empty`);
+  if (isExposed(file, stats)) {
+    const bits = (stats.mode & 0o777).toString(8);
+    throw new LockstepError(
+      'LOCKSTEP_USAGE',
+      `${source}: other users may read this token (mode ${bits}, not 600): if none did, chmod 600 the file; else remove it, ` +
+        'and start the coordinator and all workers with a new one',
+    );
+  }
   return token;
 }
 
+/**
+ * Whether others may read a file that this user should have kept to itself: the rule that ssh has for private keys. A file of
+ * another user, or on a file system that is mounted read-only, comes from whoever runs the machine or the container (the
+ * secrets of Docker and Kubernetes are world-readable files of root): this user cannot change its mode, and need not.
+ */
+function isExposed(file: string, { mode, uid, isFile }: TokenFileStats): boolean {
+  if (process.platform === 'win32' || !isFile || (mode & 0o077) === 0) return false;
+  return uid === process.getuid?.() && !isReadOnly(file);
+}
+
+function isReadOnly(file: string): boolean {
+  try {
+    accessSync(file, constants.W_OK);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EROFS';
+  }
+}
+
+interface TokenFileStats {
+  readonly mode: number;
+  readonly uid: number;
+  readonly isFile: boolean;
+}
+
 /** Of a pipe too. */
-function readStart(file: string, source: string): string {
+function readStart(file: string, source: string): { readonly text: string; readonly stats: TokenFileStats } {
   const bytes = Buffer.alloc(tokenFileBytesMax);
   let length = 0;
+  let stats: TokenFileStats;
   try {
     const descriptor = openSync(file, 'r');
     try {
+      const found = fstatSync(descriptor);
+      stats = { mode: found.mode, uid: found.uid, isFile: found.isFile() };
       for (let count = -1; count !== 0 && length < bytes.length; length += count)
         count = readSync(descriptor, bytes, length, bytes.length - length, null);
     } finally {
@@ -81,7 +118,7 @@ function readStart(file: string, source: string): string {
     const reason = tokenRemedies[code] ?? `cannot be read (${code})`;
     throw new LockstepError('LOCKSTEP_USAGE', `${source}: ${reason}`, { cause });
   }
-  return bytes.toString('latin1', 0, length);
+  return { text: bytes.toString('latin1', 0, length), stats };
 }
 
 /** Undefined where there is nothing but white space. */

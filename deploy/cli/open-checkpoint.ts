@@ -15,6 +15,7 @@ import type { SplitName } from '../../src/data/raw.ts';
 import { sharedFloats } from '../../src/data/shared-floats.ts';
 import { LockstepError } from '../../src/errors.ts';
 import { buildModel } from '../../src/nn/build.ts';
+import { printable } from '../../src/platform/printable.ts';
 import type { InferenceData } from '../inference.ts';
 import { checkData } from './check-run.ts';
 
@@ -40,7 +41,7 @@ export async function openNamed(
   const { checkpoint, path, skipped, isVerified } = await openCheckpoint(target).catch((error: unknown) => {
     throw isOtherFile(error, target) ? noCheckpoint(target, otherwise, error) : error;
   });
-  for (const line of skipped) stderr.write(`skipped: ${line}\n`);
+  for (const line of skipped) stderr.write(`skipped: ${printable(line)}\n`);
   if (!isVerified) stderr.write(`not verified: ${path}: no .json lies beside it\n`);
   const config = parseConfig(checkpoint.config, path);
   checkColumns(config, checkpoint, path);

@@ -83,7 +83,8 @@ async function trainHere(
 async function trainWithProcesses(options: TrainOptions, session: CoordinatorSession): Promise<RunResult> {
   const { workers, threads, backend, onEvent } = options;
   const token = Token.generate();
-  const listener = await listenForWorkers(session, { host: '127.0.0.1', port: 0, token, insecure: false });
+  const address = { host: '127.0.0.1', port: 0 };
+  const listener = await listenForWorkers(session, { ...address, token, insecure: false, threads: workers });
   let processes: LocalWorkers | null = null;
   const restarts = new Restarts();
   let isOver = false;

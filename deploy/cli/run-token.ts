@@ -3,18 +3,17 @@
 
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   openSync,
   readFileSync,
   renameSync,
   rmSync,
-  statSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { Token } from '../../proto/transport/token.ts';
 import { cannotBe, temporaryExtension } from '../../src/checkpoint/durable-file.ts';
-import { LockstepError } from '../../src/errors.ts';
 import { readTokenFile } from './load-run.ts';
 
 export interface RunToken {
@@ -30,9 +29,7 @@ export interface RunToken {
  */
 export function tokenOfRun(out: string): RunToken {
   const file = join(out, 'token');
-  const found = statSync(file, { throwIfNoEntry: false });
-  if (found !== undefined) {
-    checkIsPrivate(file, found.mode);
+  if (existsSync(file)) {
     return { token: Token.parse(readTokenFile(file, file), file), file, isNew: false };
   }
   const token = Token.generate();
@@ -47,17 +44,6 @@ export function forgetToken({ token, file }: RunToken): void {
   } catch {
     // It is gone, or its directory is: what matters is told already.
   }
-}
-
-/** Windows has no such bits. */
-function checkIsPrivate(file: string, mode: number): void {
-  if (process.platform === 'win32' || (mode & 0o077) === 0) return;
-  const bits = (mode & 0o777).toString(8);
-  throw new LockstepError(
-    'LOCKSTEP_USAGE',
-    `${file}: other users may read this token (mode ${bits}, not 600): if none did, chmod 600 it or give it by ` +
-      '--token-file; else remove it, and start the workers anew with the one that is then made',
-  );
 }
 
 /** Whole or not at all: an empty file would stop whoever takes the run up again. */

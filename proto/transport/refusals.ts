@@ -6,31 +6,22 @@ import { limits } from '../limits.ts';
 export class Refusals {
   /** By host: when the next one would have its turn if all turns were taken, in milliseconds of performance.now(). */
   readonly #turns = new Map<string, number>();
-  readonly #waiting = new Set<NodeJS.Timeout>();
 
-  /** Calls `answer` when it is this host's turn. */
-  tell(host: string, answer: () => void): void {
+  /** Calls `answer` when it is this host's turn, unless what is returned was called before. */
+  tell(host: string, answer: () => void): () => void {
     const nowMs = performance.now();
-    const { refusalIntervalMs, refusalsAtOnce } = limits;
+    const { refusalIntervalMs, refusalsAtOnce, upgradeTimeoutMs } = limits;
     const earliestMs = nowMs - (refusalsAtOnce - 1) * refusalIntervalMs;
     const turnMs = Math.max(this.#turns.get(host) ?? earliestMs, earliestMs);
+    // No socket waits for longer than this: a flood gets no answers, and takes no turns of the hours to come.
+    if (turnMs > nowMs + upgradeTimeoutMs) return () => undefined;
     this.#remember(host, turnMs + refusalIntervalMs, earliestMs);
-    if (turnMs <= nowMs) answer();
-    else this.#later(turnMs - nowMs, answer);
-  }
-
-  /** Whoever waits is not answered any more: its connection ends. */
-  end(): void {
-    for (const timer of this.#waiting) clearTimeout(timer);
-    this.#waiting.clear();
-  }
-
-  #later(ms: number, answer: () => void): void {
-    const timer = setTimeout(() => {
-      this.#waiting.delete(timer);
+    if (turnMs <= nowMs) {
       answer();
-    }, ms).unref();
-    this.#waiting.add(timer);
+      return () => undefined;
+    }
+    const timer = setTimeout(answer, turnMs - nowMs).unref();
+    return () => clearTimeout(timer);
   }
 
   #remember(host: string, turnMs: number, earliestMs: number): void {

@@ -1,22 +1,30 @@
-// Listens for WebSockets of one kind (I/O). Everything about a request is checked on its HTTP upgrade, the token in
-// constant time, before any WebSocket code sees a byte. Plain requests go to a handler, if one is given.
+// Listens for WebSockets of one kind (I/O). Everything about a request is checked on its HTTP upgrade, and both ends prove
+// that they have the token (handshake.ts), before any WebSocket code sees a byte. What a stranger may do before that:
+// stranger.ts; how many there may be: waiting-room.ts.
 
-import { createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
-import { TLSSocket } from 'node:tls';
-import { WebSocketServer } from 'ws';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { createServer as createTlsServer, TLSSocket } from 'node:tls';
 import { ProtocolError } from '../error.ts';
 import { limits } from '../limits.ts';
 import type { End } from '../messages.ts';
 import type { Checksum } from '../seal.ts';
-import { protocolVersion, type Role, roleHeader, roles, versionHeader } from '../version.ts';
+import { protocolVersion, type Role, roles } from '../version.ts';
 import { Connection } from './connection.ts';
+import {
+  diallerProofFrameBytes,
+  isDiallerProof,
+  newResponse,
+  type Request,
+  requestOf,
+  responseHeaders,
+} from './handshake.ts';
 import { isLoopback } from './loopback.ts';
+import { type ConnectionShares, connectionShares, openFilesMax, ownFiles } from './open-files.ts';
 import { Refusals } from './refusals.ts';
-import type { TlsIdentity } from './tls.ts';
-import { listenerTls } from './tls.ts';
+import type { RequestHead } from './request-head.ts';
+import { serverSocket, upgradeHeaders } from './server-socket.ts';
+import { type Answer, Stranger } from './stranger.ts';
+import { listenerTls, type TlsIdentity } from './tls.ts';
 import type { Token } from './token.ts';
 import { WaitingRoom } from './waiting-room.ts';
 
@@ -35,8 +43,11 @@ export interface ListenOptions<Local extends End> {
   readonly checksum?: Checksum | undefined;
   /** Listen on a wider address than loopback without TLS. */
   readonly insecure?: boolean;
+  /** Threads and child processes that this process will have: descriptors are kept for them. */
+  readonly threads?: number;
+  /** The run that this process belongs to, empty where there is none yet: who belongs to another is refused. */
+  readonly run?: () => string;
   onConnection(connection: Connection<Local>, role: Role): void;
-  readonly onRequest?: RequestListener;
 }
 
 export interface Listener {
@@ -54,71 +65,162 @@ const frameBytesMax: { readonly [R in Role]: number } = {
 };
 
 interface Refusal {
-  readonly status: 400 | 401 | 403 | 404 | 405 | 426 | 496;
+  readonly status: 400 | 403 | 404 | 405 | 409 | 426 | 496 | 503;
   readonly text: string;
 }
 
-/**
- * Where certificates are asked for, whoever has none of the authority is told so by a status: a handshake that is broken off
- * would often reach the other end as a mere reset.
- */
-function lacksCertificate({ socket }: IncomingMessage, { tls }: ListenOptions<End>): boolean {
-  return listenerTls(tls)?.ca !== undefined && !(socket instanceof TLSSocket && socket.authorized);
+interface Admission {
+  readonly role: Role;
+  readonly request: Request;
+  /** Header fields of the 101. */
+  readonly headers: Readonly<Record<string, string>>;
 }
 
-/** Why this upgrade is refused, or the role it is let in with. */
-function judge(request: IncomingMessage, options: ListenOptions<End>): Refusal | Role {
-  const { headers } = request;
-  if (lacksCertificate(request, options))
-    return { status: 496, text: 'no certificate, or of another authority' };
-  if (headers.origin !== undefined) return { status: 403, text: 'browsers are not let in' };
-  if (!options.token.matches(headers.authorization)) return { status: 401, text: 'no token, or a wrong one' };
-  if (request.method !== 'GET') return { status: 405, text: 'an upgrade is a GET' };
-  const path = (request.url ?? '').split('?', 1)[0];
+/** Why this upgrade is refused, or the role that it may be let in with. Nothing here depends on the token. */
+function judge(head: RequestHead, options: ListenOptions<End>): Refusal | Admission {
+  const { method, path, headers } = head;
+  if (headers.has('origin')) return { status: 403, text: 'browsers are not let in' };
   if (path !== options.path) return { status: 404, text: 'nothing here' };
-  const version = headers[versionHeader];
-  if (version !== String(protocolVersion))
+  if (method !== 'GET') return { status: 405, text: 'an upgrade is a GET' };
+  const request = requestOf(path, headers);
+  if (request === null) return { status: 400, text: 'no nonce' };
+  if (request.version !== String(protocolVersion))
     return { status: 426, text: `this side speaks version ${protocolVersion} of the protocol` };
-  const given = headers[roleHeader];
-  const role = roles.find((known) => known === given);
+  const role = roles.find((known) => known === request.role);
   if (role === undefined || !options.roles.includes(role))
     return { status: 403, text: 'this role has no place here' };
-  return role;
+  const run = options.run?.() ?? '';
+  if (run !== '' && request.run !== '' && run !== request.run)
+    return { status: 409, text: 'this side belongs to another run' };
+  const upgrade = upgradeHeaders(headers);
+  if (upgrade === null) return { status: 400, text: 'not an upgrade to a WebSocket' };
+  return { role, request, headers: upgrade };
 }
 
-const statusTexts: { readonly [S in Refusal['status']]: string } = {
+const reasons: { readonly [S in Refusal['status']]: string } = {
   400: 'Bad Request',
-  401: 'Unauthorized',
   403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
+  409: 'Conflict',
   426: 'Upgrade Required',
   496: 'Certificate Required',
+  503: 'Service Unavailable',
 };
 
-function answer(stream: Duplex, refusal: Refusal): void {
-  const head = [
-    `HTTP/1.1 ${refusal.status} ${statusTexts[refusal.status]}`,
-    'connection: close',
-    'content-type: text/plain',
-    `content-length: ${Buffer.byteLength(refusal.text)}`,
-    ...(refusal.status === 401 ? ['www-authenticate: Bearer'] : []),
-    ...(refusal.status === 426 ? ['upgrade: websocket', `${versionHeader}: ${protocolVersion}`] : []),
-  ];
-  stream.end(`${head.join('\r\n')}\r\n\r\n${refusal.text}`, () => stream.destroy());
+/** With the proof that it is ours, for a request that can check it: a dialler believes no other refusal. */
+function answerOf({ status, text }: Refusal, head: RequestHead | null, token: Token): Answer {
+  const request = head === null ? null : requestOf(head.path, head.headers);
+  const headers = {
+    connection: 'close',
+    'content-type': 'text/plain',
+    'content-length': Buffer.byteLength(text),
+    ...(status === 426 ? { upgrade: 'websocket' } : {}),
+    ...(request === null ? {} : responseHeaders(token, request, newResponse(status))),
+  };
+  return { status, reason: reasons[status], headers, text };
 }
 
-const hostOf = ({ remoteAddress }: Socket): string => remoteAddress ?? '';
+/** Those who dial one listener: who waits to be let in, and who is in. */
+class Reception<Local extends End> {
+  readonly #options: ListenOptions<Local>;
+  readonly #shares: ConnectionShares;
+  readonly #refusals = new Refusals();
+  readonly #waiting: WaitingRoom;
+  /** Certificates are asked for. */
+  readonly #wantsCertificate: boolean;
+  readonly #streams = new Set<Socket>();
+  #open = 0;
 
-const httpOptions = { maxHeaderSize: limits.headerBytesMax, headersTimeout: limits.upgradeTimeoutMs };
+  constructor(options: ListenOptions<Local>, shares: ConnectionShares) {
+    this.#options = options;
+    this.#shares = shares;
+    this.#waiting = new WaitingRoom(shares.pending);
+    this.#wantsCertificate = listenerTls(options.tls)?.ca !== undefined;
+  }
+
+  /** Below TLS, where there is TLS. */
+  connected(stream: Socket): void {
+    this.#streams.add(stream);
+    this.#waiting.enter(stream);
+    stream.once('close', () => this.#streams.delete(stream));
+  }
+
+  /** Ready to be read. */
+  receive(stream: Socket): void {
+    const stranger = new Stranger(stream);
+    stranger.readHead((head) => {
+      const verdict = this.#judge(head, stream);
+      if ('status' in verdict) this.#refuse(stranger, verdict, head);
+      else this.#challenge(stranger, verdict);
+    });
+  }
+
+  close(): void {
+    for (const stream of this.#streams) stream.destroy();
+  }
+
+  #judge(head: RequestHead | null, stream: Socket): Refusal | Admission {
+    // By a status: a TLS handshake that is broken off would often reach the other end as a mere reset.
+    if (this.#wantsCertificate && !(stream instanceof TLSSocket && stream.authorized))
+      return { status: 496, text: 'no certificate, or of another authority' };
+    if (head === null) return { status: 400, text: 'not one HTTP request' };
+    const verdict = judge(head, this.#options as unknown as ListenOptions<End>);
+    if ('role' in verdict && this.#open >= this.#shares.open)
+      return { status: 503, text: 'no room for more connections' };
+    return verdict;
+  }
+
+  #refuse(stranger: Stranger, refusal: Refusal, head: RequestHead | null): void {
+    const { token } = this.#options;
+    this.#inTurn(stranger, () => stranger.answer(answerOf(refusal, head, token)));
+  }
+
+  /** Proves itself, and lets in who does so in turn. Who does not is cut off, when it would be its turn to be refused. */
+  #challenge(stranger: Stranger, { role, request, headers }: Admission): void {
+    const { token } = this.#options;
+    const response = newResponse(101);
+    const proved = { ...headers, ...responseHeaders(token, request, response) };
+    stranger.answer({ status: 101, reason: 'Switching Protocols', headers: proved, text: null });
+    stranger.readBytes(diallerProofFrameBytes, (frame, rest) => {
+      if (isDiallerProof(frame, token, request, response)) this.#admit(stranger.release(), rest, role);
+      else this.#inTurn(stranger, () => stranger.stream.destroy());
+    });
+  }
+
+  #inTurn(stranger: Stranger, act: () => void): void {
+    stranger.stream.once('close', this.#refusals.tell(stranger.host, act));
+  }
+
+  #admit(stream: Socket, rest: Uint8Array, role: Role): void {
+    const { local, checksum, onConnection } = this.#options;
+    this.#waiting.leave(stream);
+    this.#open += 1;
+    stream.once('close', () => {
+      this.#open -= 1;
+    });
+    const socket = serverSocket(stream, rest, frameBytesMax[role]);
+    onConnection(new Connection(socket, stream, local, false, checksum), role);
+  }
+}
+
 const tlsOptions = { handshakeTimeout: limits.upgradeTimeoutMs, minVersion: 'TLSv1.2' } as const;
 
-const certificates = (ca: string | undefined) => ({
-  requestCert: ca !== undefined,
-  rejectUnauthorized: false,
-});
+/** Throws ProtocolError `openFiles`. */
+function sharesOf(hasTls: boolean, threads: number): ConnectionShares {
+  const filesMax = openFilesMax();
+  const shares = connectionShares(filesMax, threads);
+  if (shares === null) {
+    throw new ProtocolError(
+      'openFiles',
+      `this process may have ${filesMax} files and connections open, which is too few for it to listen (it needs ` +
+        `${ownFiles(threads)} and room for connections): raise the limit, for instance by ulimit -n 1024`,
+    );
+  }
+  return hasTls ? { ...shares, pending: Math.min(shares.pending, limits.pendingTlsSocketsMax) } : shares;
+}
 
-/** Starts to listen. Throws ProtocolError `portInUse`, `insecure` or `unreachable`. */
+/** Starts to listen. Throws ProtocolError `portInUse`, `insecure`, `openFiles` or `unreachable`. */
 export async function listen<Local extends End>(options: ListenOptions<Local>): Promise<Listener> {
   const host = options.host ?? '127.0.0.1';
   const tls = listenerTls(options.tls);
@@ -127,65 +229,20 @@ export async function listen<Local extends End>(options: ListenOptions<Local>): 
       'insecure',
       `listening on ${host} without TLS lets others read and write the run`,
     );
-  const refusals = new Refusals();
-  const plain: RequestListener = (_request, response) => {
-    response.writeHead(404, { connection: 'close' }).end();
-  };
-  const onRequest: RequestListener = (request, response) => {
-    const isRefused = lacksCertificate(request, options as unknown as ListenOptions<End>);
-    if (!isRefused && options.onRequest) options.onRequest(request, response);
-    else refusals.tell(hostOf(request.socket), () => plain(request, response));
-  };
+  const reception = new Reception(options, sharesOf(tls !== undefined, options.threads ?? 0));
   const server: Server = tls
-    ? createTlsServer({ ...httpOptions, ...tlsOptions, ...tls, ...certificates(tls.ca) }, onRequest)
-    : createServer(httpOptions, onRequest);
-  const sockets = new Map(
-    options.roles.map((role) => [
-      role,
-      new WebSocketServer({
-        noServer: true,
-        clientTracking: false,
-        perMessageDeflate: false,
-        skipUTF8Validation: true,
-        maxPayload: frameBytesMax[role],
-      }),
-    ]),
-  );
-  const open = new Set<Duplex>();
-  const waiting = new WaitingRoom();
-  server.on('connection', (stream: Socket) => {
-    open.add(stream);
-    waiting.enter(stream);
-    stream.on('close', () => open.delete(stream));
-  });
-  server.on('clientError', (error: NodeJS.ErrnoException, stream) => {
-    // It went in the middle of its request: there is nobody to tell.
-    const isGone = ['ECONNRESET', 'HPE_INVALID_EOF_STATE'].includes(error.code ?? '') || !stream.writable;
-    if (isGone) stream.destroy();
-    else refusals.tell(hostOf(stream as Socket), () => answer(stream, { status: 400, text: 'not HTTP' }));
-  });
-  server.on('upgrade', (request, stream, head) => {
-    stream.on('error', () => stream.destroy());
-    const verdict = judge(request, options as unknown as ListenOptions<End>);
-    if (typeof verdict !== 'string') {
-      refusals.tell(hostOf(stream as Socket), () => answer(stream, verdict));
-      return;
-    }
-    sockets.get(verdict)!.handleUpgrade(request, stream, head, (socket) => {
-      waiting.leave(stream as Socket);
-      const { local, checksum } = options;
-      options.onConnection(new Connection(socket, stream as Socket, local, false, checksum), verdict);
-    });
-  });
+    ? createTlsServer({ ...tlsOptions, ...tls, requestCert: tls.ca !== undefined, rejectUnauthorized: false })
+    : createServer();
+  server.on('connection', (stream: Socket) => reception.connected(stream));
+  server.on(tls ? 'secureConnection' : 'connection', (stream: Socket) => reception.receive(stream));
   await bind(server, host, options.port);
   return {
     host,
     port: (server.address() as AddressInfo).port,
     close: () =>
       new Promise((resolve) => {
-        refusals.end();
         server.close(() => resolve());
-        for (const stream of open) stream.destroy();
+        reception.close();
       }),
   };
 }
@@ -205,6 +262,8 @@ function bind(server: Server, host: string, port: number): Promise<void> {
     });
     server.listen({ host: host.replace(/^\[|\]$/g, ''), port }, () => {
       server.removeAllListeners('error');
+      // A connection that the system could not give us (its own limits, a dialler that was gone again) is the dialler's loss.
+      server.on('error', () => undefined);
       resolve();
     });
   });

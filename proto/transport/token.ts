@@ -1,7 +1,7 @@
-// The 256-bit secret that lets a process into a run: made, read from the environment or a file (I/O), compared in
-// constant time. It never shows itself: printing, JSON and inspection give a placeholder.
+// The 256-bit secret that lets a process into a run: made, read from the environment or a file (I/O). It never shows itself:
+// printing, JSON and inspection give a placeholder, and it is the key of proofs (handshake.ts), which never goes over a wire.
 
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { ProtocolError } from '../error.ts';
@@ -11,15 +11,11 @@ export const tokenVariable = 'LOCKSTEP_TOKEN';
 const tokenForm = /^[0-9a-f]{64}$/;
 const shown = '[token]';
 
-const digest = (value: string): Buffer => createHash('sha256').update(value).digest();
-
 export class Token {
   readonly #value: string;
-  readonly #digest: Buffer;
 
   private constructor(value: string) {
     this.#value = value;
-    this.#digest = digest(value);
   }
 
   static generate(): Token {
@@ -54,17 +50,9 @@ export class Token {
     return this.#value;
   }
 
-  /** Value of the authorization header of a client. */
-  get authorization(): string {
-    return `Bearer ${this.#value}`;
-  }
-
-  /** Whether an authorization header carries this token, in time that does not depend on what it carries. */
-  matches(authorization: string | undefined): boolean {
-    const given = authorization ?? '';
-    const isBearer = /^Bearer /i.test(given);
-    const equal = timingSafeEqual(digest(isBearer ? given.slice(7) : ''), this.#digest);
-    return isBearer && equal;
+  /** For handshake.ts, nothing else. */
+  get key(): Buffer {
+    return Buffer.from(this.#value, 'hex');
   }
 
   toString(): string {

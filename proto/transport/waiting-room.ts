@@ -1,5 +1,5 @@
-// Sockets that have not become WebSockets yet (I/O): each has limits.upgradeTimeoutMs, and there are never more than
-// limits.pendingSocketsMax. One has to go then: the oldest of the host that has the most here, for an honest handshake is
+// Sockets that have not become WebSockets yet (I/O): each has limits.upgradeTimeoutMs, and there are never more than there is
+// room for. One has to go then: the oldest of the host that has the most here, for an honest handshake is
 // over within milliseconds, and nobody is to suffer for what another host does.
 
 import type { Socket } from 'node:net';
@@ -13,7 +13,12 @@ interface Waiting {
 export class WaitingRoom {
   /** By host, and there by port: the address is what TLS sockets share with the sockets below them. In order of coming. */
   readonly #hosts = new Map<string, Map<number, Waiting>>();
+  readonly #room: number;
   #size = 0;
+
+  constructor(room: number = limits.pendingSocketsMax) {
+    this.#room = room;
+  }
 
   enter(socket: Socket): void {
     const { remoteAddress, remotePort } = socket;
@@ -22,7 +27,7 @@ export class WaitingRoom {
       socket.destroy();
       return;
     }
-    if (this.#size >= limits.pendingSocketsMax) this.#makeRoom();
+    if (this.#size >= this.#room) this.#makeRoom();
     const timer = setTimeout(() => socket.destroy(), limits.upgradeTimeoutMs);
     const ofHost = this.#hosts.get(remoteAddress) ?? new Map<number, Waiting>();
     this.#hosts.set(remoteAddress, ofHost.set(remotePort, { socket, timer }));

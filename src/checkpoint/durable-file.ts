@@ -4,7 +4,7 @@
 
 import { type FileHandle, mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { LockstepError } from '../errors.ts';
+import { LockstepError, openFilesRemedy } from '../errors.ts';
 
 const remedies: Readonly<Record<string, string>> = {
   ENOSPC: 'no space is left; free some, or name another place with --out',
@@ -13,6 +13,8 @@ const remedies: Readonly<Record<string, string>> = {
   EPERM: 'permission denied; name another place with --out',
   EROFS: 'the file system is read-only; name another place with --out',
   ENOTDIR: 'a part of the path is a file, not a directory; name another place with --out',
+  EMFILE: openFilesRemedy,
+  ENFILE: openFilesRemedy,
   EEXIST: 'a file is where a directory is needed; name another place with --out',
 };
 

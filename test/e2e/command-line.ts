@@ -1,6 +1,6 @@
 // For end-to-end tests: runs the built command line as a user does, in an empty directory of its own.
 
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -9,6 +9,13 @@ import { fileURLToPath } from 'node:url';
 
 export const repositoryRoot = fileURLToPath(new URL('../..', import.meta.url));
 export const entry = join(repositoryRoot, 'dist', 'deploy', 'cli', 'main.js');
+
+export const commandLine = [process.execPath, entry] as const;
+
+/** The command line under a limit of open files. */
+export function withOpenFiles(count: number): readonly [string, ...string[]] {
+  return ['bash', '-c', `ulimit -n ${count} && exec "$0" "$@"`, ...commandLine];
+}
 
 export interface Outcome {
   /** Null where a signal ended it. */
@@ -25,6 +32,7 @@ export interface RunSettings {
   readonly onOutput?: (text: string, kill: (signal: NodeJS.Signals) => void) => void;
   /** What runs in place of the command line. */
   readonly command?: readonly [string, ...string[]];
+  readonly onSpawn?: (child: ChildProcess) => void;
 }
 
 /** Environment without the settings of whoever runs the tests. */
@@ -36,7 +44,7 @@ export function cleanEnvironment(): NodeJS.ProcessEnv {
 }
 
 export function lockstep(args: readonly string[], settings: RunSettings): Promise<Outcome> {
-  const [program, ...before] = settings.command ?? [process.execPath, entry];
+  const [program, ...before] = settings.command ?? commandLine;
   const started = performance.now();
   return new Promise((resolve, reject) => {
     const child = spawn(program, [...before, ...args], {
@@ -44,6 +52,7 @@ export function lockstep(args: readonly string[], settings: RunSettings): Promis
       env: { ...cleanEnvironment(), ...settings.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
+    settings.onSpawn?.(child);
     let stdout = '';
     let stderr = '';
     const told = (): void => settings.onOutput?.(stderr + stdout, (signal) => void child.kill(signal));

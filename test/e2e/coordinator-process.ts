@@ -1,7 +1,7 @@
 // For end-to-end tests: `lockstep coordinator` as a process of its own, up to where it listens.
 
 import { type ChildProcess, spawn } from 'node:child_process';
-import { cleanEnvironment, entry, type Outcome } from './command-line.ts';
+import { cleanEnvironment, commandLine, type Outcome, withOpenFiles } from './command-line.ts';
 
 export interface CoordinatorProcess {
   readonly child: ChildProcess;
@@ -20,17 +20,17 @@ export async function startCoordinatorProcess(
     readonly cwd: string;
     readonly env: Readonly<Record<string, string>>;
     readonly onSpawn: (child: ChildProcess) => void;
+    /** The process's limit of open files. */
+    readonly openFiles?: number;
   },
 ): Promise<CoordinatorProcess> {
-  const child = spawn(
-    process.execPath,
-    [entry, 'coordinator', ...args, '--listen', '127.0.0.1:0', '--json'],
-    {
-      cwd: settings.cwd,
-      env: { ...cleanEnvironment(), ...settings.env },
-      stdio: ['ignore', 'pipe', 'pipe'],
-    },
-  );
+  const [program, ...before] =
+    settings.openFiles === undefined ? commandLine : withOpenFiles(settings.openFiles);
+  const child = spawn(program, [...before, 'coordinator', ...args, '--listen', '127.0.0.1:0', '--json'], {
+    cwd: settings.cwd,
+    env: { ...cleanEnvironment(), ...settings.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   settings.onSpawn(child);
   let stdout = '';
   let stderr = '';

@@ -12,8 +12,10 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
 import { limits } from '../../proto/limits.ts';
-import { coordinatorPath, protocolVersion, roleHeader, versionHeader } from '../../proto/version.ts';
+import { Token } from '../../proto/transport/token.ts';
+import { coordinatorPath } from '../../proto/version.ts';
 import { chooseBackend, helloOf } from '../../worker/choose-backend.ts';
+import { foreignWebSocket, requestTo, upgradeText } from '../support/raw-websocket.ts';
 import { checksOf, encoded } from '../support/sealing.ts';
 import { doneEvent, lockstep, type Outcome, temporaryDirectory } from './command-line.ts';
 import { type CoordinatorProcess, startCoordinatorProcess } from './coordinator-process.ts';
@@ -77,21 +79,11 @@ function memoryOf(pid: number): { readonly resident: number; readonly peak: numb
   return { resident: field('VmRSS'), peak: field('VmHWM') };
 }
 
-const upgrade = (authorization: string): string =>
-  [
-    `GET ${coordinatorPath} HTTP/1.1`,
-    'host: x',
-    'connection: Upgrade',
-    'upgrade: websocket',
-    'sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==',
-    'sec-websocket-version: 13',
-    `authorization: ${authorization}`,
-    `${roleHeader}: worker`,
-    `${versionHeader}: ${protocolVersion}`,
-    `x-filler: ${'x'.repeat(4_000)}`,
-    '',
-    '',
-  ].join('\r\n');
+const door = (port: number) =>
+  ({ port, path: coordinatorPath, role: 'worker', token: Token.parse(token, 'test') }) as const;
+
+const upgrade = (port: number): string =>
+  upgradeText(requestTo(door(port)), { 'x-filler': 'x'.repeat(4_000) });
 
 function dial(port: number): Socket {
   const socket = connect(port, '127.0.0.1');
@@ -106,11 +98,11 @@ const closed = (socket: Socket): Promise<void> =>
     socket.resume();
   });
 
-/** A handshake, the token included, of which a byte comes now and then; resolves with how long it was let do so. */
+/** A good handshake, of which a byte comes now and then; resolves with how long it was let do so. */
 async function drip(port: number): Promise<number> {
   const socket = dial(port);
   const started = performance.now();
-  const bytes = Buffer.from(upgrade(`Bearer ${token}`));
+  const bytes = Buffer.from(upgrade(port));
   let at = 0;
   const timer = setInterval(() => {
     socket.write(bytes.subarray(at, at + 1));
@@ -121,30 +113,22 @@ async function drip(port: number): Promise<number> {
   return performance.now() - started;
 }
 
-/** Half of them say nothing at all, half ask to be let in with a wrong token; resolves when all are gone. */
+/** Half of them say nothing at all, half ask to be let in and prove nothing; resolves when all are gone. */
 function stranger(port: number, which: number): Promise<void> {
   const socket = dial(port);
-  if (which % 2 === 0) socket.write(upgrade(`Bearer ${'0'.repeat(64)}`));
+  if (which % 2 === 0) socket.write(upgrade(port));
   return closed(socket);
 }
 
 /** A worker by its token and its hello, which asks for the data set and never reads any of it. */
 async function mutePeer(port: number): Promise<void> {
   const backend = await chooseBackend(undefined);
-  const socket = new WebSocket(`ws://127.0.0.1:${port}${coordinatorPath}`, {
-    headers: {
-      authorization: `Bearer ${token}`,
-      [roleHeader]: 'worker',
-      [versionHeader]: String(protocolVersion),
-    },
-  });
+  const socket = await foreignWebSocket(door(port));
   sockets.push(socket);
-  socket.on('error', () => undefined);
-  await new Promise((resolve) => socket.once('open', resolve));
   socket.pause();
   const hello = helloOf(backend, { workerId: 'mute', threads: 1, peerHost: '', peerPort: 1 });
   const checks = checksOf();
-  socket.send(encoded({ ...hello, runId: '', generation: 0 }, checks));
+  socket.send(encoded({ ...hello, nameSecret: '', runId: '', generation: 0 }, checks));
   socket.send(encoded({ type: 'dataRequest' }, checks));
 }
 

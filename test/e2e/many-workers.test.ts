@@ -9,8 +9,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { WebSocket } from 'ws';
-import { coordinatorPath, protocolVersion, roleHeader, versionHeader } from '../../proto/version.ts';
+import { Token } from '../../proto/transport/token.ts';
+import { coordinatorPath } from '../../proto/version.ts';
 import { chooseBackend, helloOf } from '../../worker/choose-backend.ts';
+import { foreignWebSocket } from '../support/raw-websocket.ts';
 import { encoded } from '../support/sealing.ts';
 import { cleanEnvironment, doneEvent, lockstep, temporaryDirectory } from './command-line.ts';
 import { startCoordinatorProcess } from './coordinator-process.ts';
@@ -81,23 +83,17 @@ afterEach(() => {
 afterAll(() => directory.remove());
 
 /** A connection with the token that says hello, or not even that, and nothing after it; pings are answered. */
-function idleWebSocket(url: string, hello: Uint8Array | null): Promise<WebSocket> {
-  const socket = new WebSocket(`${url}${coordinatorPath}`, {
-    headers: {
-      authorization: `Bearer ${token}`,
-      [roleHeader]: 'worker',
-      [versionHeader]: String(protocolVersion),
-    },
-    perMessageDeflate: false,
+async function idleWebSocket(url: string, hello: Uint8Array | null): Promise<WebSocket> {
+  const port = Number(new URL(url).port);
+  const socket = await foreignWebSocket({
+    port,
+    path: coordinatorPath,
+    role: 'worker',
+    token: Token.parse(token, 'test'),
   });
   sockets.push(socket);
-  return new Promise((resolve, reject) => {
-    socket.once('error', reject);
-    socket.once('open', () => {
-      if (hello !== null) socket.send(hello);
-      resolve(socket);
-    });
-  });
+  if (hello !== null) socket.send(hello);
+  return socket;
 }
 
 /** All at once. */
@@ -106,7 +102,7 @@ async function idleWebSockets(url: string): Promise<WebSocket[]> {
   const hello = (which: number): Uint8Array | null => {
     if (which % 2 === 0) return null;
     const said = helloOf(backend, { workerId: `idle-${which}`, threads: 1, peerHost: '', peerPort: 1 });
-    return encoded({ ...said, runId: '', generation: 0 });
+    return encoded({ ...said, nameSecret: '', runId: '', generation: 0 });
   };
   return Promise.all(Array.from({ length: idle }, (_, which) => idleWebSocket(url, hello(which))));
 }

@@ -2,9 +2,12 @@
 // honest worker ends with the hash of a quiet one.
 
 import type { ChildProcess } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { ProtocolError } from '../../proto/error.ts';
 import type { MessageFrom, MessageOf } from '../../proto/messages.ts';
 import { connect } from '../../proto/transport/client.ts';
 import type { Connection } from '../../proto/transport/connection.ts';
@@ -30,6 +33,8 @@ const cwd = directory.path;
 const env = { LOCKSTEP_TOKEN: token.reveal() };
 let expected = '';
 let hello: ReturnType<typeof helloOf>;
+/** Of the rogue's first welcome in this run. */
+let nameSecret = '';
 let runs = 0;
 let children: ChildProcess[] = [];
 let connections: Connection<'worker'>[] = [];
@@ -46,6 +51,7 @@ afterEach(() => {
   for (const child of children) child.kill('SIGKILL');
   connections = [];
   children = [];
+  nameSecret = '';
 });
 afterAll(() => directory.remove());
 
@@ -70,9 +76,15 @@ async function hostile(
   });
   connections.push(connection);
   const closed = new Promise<void>((resolve) => {
-    connection.start({ onMessage: (message) => answer(message, connection), onClose: () => resolve() });
+    connection.start({
+      onMessage: (message) => {
+        if (message.type === 'welcome') nameSecret = message.nameSecret;
+        answer(message, connection);
+      },
+      onClose: () => resolve(),
+    });
   });
-  connection.send({ ...hello, runId: '', generation: 0 });
+  connection.send({ ...hello, nameSecret, runId: '', generation: 0 });
   return { closed };
 }
 
@@ -128,7 +140,7 @@ it.each<[string, (generation: number) => MessageFrom<'worker'>, RegExp]>([
   ],
   [
     'a second hello',
-    () => ({ ...hello, runId: '', generation: 0 }),
+    () => ({ ...hello, nameSecret: '', runId: '', generation: 0 }),
     /worker rogue is gone: it said hello twice/,
   ],
 ])('%s: named, left out and kept out', async (_what, wrong, told) => {
@@ -145,3 +157,62 @@ it.each<[string, (generation: number) => MessageFrom<'worker'>, RegExp]>([
   expect(outcome.stdout.split('\n').filter((line) => told.test(line)).length).toBeGreaterThan(0);
   expect(doneEvent(outcome).weightsSha256).toBe(expected);
 });
+
+/** What is answered to a hello with these changes. */
+async function answerTo(port: number, changes: Partial<MessageOf<'hello'>>): Promise<FromCoordinator> {
+  const connection = await connect({
+    ...{ local: 'worker', host: '127.0.0.1', port, path: coordinatorPath, role: 'worker', token },
+  });
+  connections.push(connection);
+  const answer = new Promise<FromCoordinator>((resolve) => {
+    connection.start({ onMessage: resolve, onClose: () => undefined });
+  });
+  connection.send({ ...hello, nameSecret: '', runId: '', generation: 0, ...changes });
+  return answer;
+}
+
+it('does not take the place of another by its name, under this coordinator or the next', async () => {
+  // Long enough to be tried at both coordinators.
+  writeFileSync(join(cwd, 'long.json'), JSON.stringify({ ...config, epochs: 600 }));
+  const run = ['long.json', '--workers', '2', '--out', 'names'];
+  const first = await startCoordinatorProcess(run, { cwd, env, onSpawn: (child) => children.push(child) });
+  const { port, child } = first;
+  const args = ['worker', '--join', `ws://127.0.0.1:${port}`, '--threads', '1'];
+  const honest = Promise.all([0, 1].map(() => lockstep(args, { cwd, env })));
+  while (!first.output().includes('"event":"step"')) await once(child.stdout!, 'data');
+  const journal = readFileSync(join(cwd, 'names', 'journal.ndjson'), 'utf8');
+  const { runId } = JSON.parse(journal.split('\n', 1)[0]!) as { runId: string };
+  const workerId = /"workerIds":\["([^"]+)"/.exec(journal)![1]!;
+  const refused = {
+    ...{ type: 'refused', code: 'LOCKSTEP_UNAUTHORIZED' },
+    message: `the name ${workerId} belongs to another worker of this run, which can prove it`,
+  };
+  const attempts = [{}, { runId }, { runId, generation: 1 }, { runId, nameSecret: 'a'.repeat(64) }];
+  const tryAll = (): Promise<FromCoordinator[]> =>
+    Promise.all(attempts.map((each) => answerWhenThere(port, { workerId, ...each })));
+  expect(await tryAll()).toEqual(attempts.map(() => refused));
+  child.kill('SIGKILL');
+  await first.ended;
+  const second = lockstep(['coordinator', ...run, '--resume', '--json', '--listen', `127.0.0.1:${port}`], {
+    cwd,
+    env,
+    onSpawn: (spawned) => void children.push(spawned),
+  });
+  expect(await tryAll()).toEqual(attempts.map(() => refused));
+  const outcome = await second;
+  expect((await honest).map(({ exitCode }) => exitCode)).toEqual([0, 0]);
+  const quiet = await lockstep(['train', 'long.json', '--workers', '0', '--out', 'long', '--json'], { cwd });
+  expect(doneEvent(outcome).weightsSha256).toBe(doneEvent(quiet).weightsSha256);
+});
+
+/** The same of a coordinator that may have to start first. */
+async function answerWhenThere(port: number, changes: Partial<MessageOf<'hello'>>): Promise<FromCoordinator> {
+  for (;;) {
+    try {
+      return await answerTo(port, changes);
+    } catch (error) {
+      if (!(error instanceof ProtocolError) || error.code !== 'unreachable') throw error;
+      await setImmediate();
+    }
+  }
+}

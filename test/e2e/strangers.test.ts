@@ -2,14 +2,23 @@
 // was waiting for takes place all the same.
 
 import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { WebSocket } from 'ws';
 import { limits } from '../../proto/limits.ts';
 import type { Message } from '../../proto/messages.ts';
-import { coordinatorPath, protocolVersion, roleHeader, versionHeader } from '../../proto/version.ts';
+import type { Request } from '../../proto/transport/handshake.ts';
+import { Token } from '../../proto/transport/token.ts';
+import { coordinatorPath, protocolVersion } from '../../proto/version.ts';
+import {
+  foreignWebSocket,
+  maskedFrame,
+  parseAnswer,
+  requestTo,
+  upgradeText,
+} from '../support/raw-websocket.ts';
 import { encoded } from '../support/sealing.ts';
 import { doneEvent, lockstep, type Outcome, temporaryDirectory } from './command-line.ts';
 import { type CoordinatorProcess, startCoordinatorProcess } from './coordinator-process.ts';
@@ -32,9 +41,9 @@ let run = 0;
 let children: ChildProcess[] = [];
 
 /** Resolves when it listens. */
-function startCoordinator(workers: number): Promise<CoordinatorProcess> {
+function startCoordinator(workers: number, ...more: readonly string[]): Promise<CoordinatorProcess> {
   run += 1;
-  return startCoordinatorProcess(['small.json', '--workers', `${workers}`, '--out', `run-${run}`], {
+  return startCoordinatorProcess(['small.json', '--workers', `${workers}`, '--out', `run-${run}`, ...more], {
     cwd,
     env,
     onSpawn: (child) => children.push(child),
@@ -44,31 +53,43 @@ function startCoordinator(workers: number): Promise<CoordinatorProcess> {
 const worker = (port: number, args: readonly string[] = [], extra: Readonly<Record<string, string>> = env) =>
   lockstep(['worker', '--join', `ws://127.0.0.1:${port}`, '--threads', '1', ...args], { cwd, env: extra });
 
-/** A stranger's socket: what it was told, and how it ended. */
-async function stranger(
+const door = (port: number, own = token) =>
+  ({ port, path: coordinatorPath, role: 'worker', token: Token.parse(own, 'test') }) as const;
+
+/** The status that a request gets, which says this otherwise than ours, or has more headers. */
+async function status(
   port: number,
-  headers: Readonly<Record<string, string>>,
-  frames: readonly (Uint8Array | string)[] = [],
-): Promise<{ status: number; code: number }> {
-  const socket = new WebSocket(`ws://127.0.0.1:${port}${coordinatorPath}`, { headers });
-  return new Promise((resolve) => {
-    socket.on('unexpected-response', (_request, response) => {
-      response.destroy();
-      resolve({ status: response.statusCode ?? 0, code: 0 });
-    });
-    socket.on('open', () => {
-      for (const frame of frames) socket.send(frame);
-    });
-    socket.on('error', () => undefined);
-    socket.on('close', (code) => resolve({ status: 101, code }));
-  });
+  other: Partial<Request>,
+  more: Readonly<Record<string, string>> = {},
+): Promise<number> {
+  const socket = connect(port, '127.0.0.1');
+  socket.write(upgradeText(requestTo(door(port), other), more));
+  const [bytes] = (await once(socket, 'data')) as [Buffer];
+  socket.destroy();
+  return parseAnswer(bytes).status;
 }
 
-const headers = {
-  authorization: `Bearer ${token}`,
-  [roleHeader]: 'worker',
-  [versionHeader]: String(protocolVersion),
-};
+/** The code with which these frames end the connection of one that was let in. */
+async function closeCode(port: number, frame: Uint8Array | string): Promise<number> {
+  const socket = await foreignWebSocket(door(port));
+  socket.send(frame);
+  return new Promise((resolve) => socket.once('close', resolve));
+}
+
+/** One that asks as ours do, with a proof by another token, or with bytes of its own: it is cut off without a word. */
+async function impostor(port: number, frame: Uint8Array): Promise<void> {
+  const socket = connect(port, '127.0.0.1');
+  const heard: Buffer[] = [];
+  socket.on('data', (bytes) => heard.push(bytes));
+  socket.on('error', () => undefined);
+  socket.write(upgradeText(requestTo(door(port))));
+  await once(socket, 'data');
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  socket.write(frame);
+  await closed;
+  expect(parseAnswer(Buffer.concat(heard)).status).toBe(101);
+  expect(Buffer.concat(heard).toString('latin1')).toMatch(/\r\n\r\n$/);
+}
 
 const hello: Message = {
   type: 'hello',
@@ -80,6 +101,7 @@ const hello: Message = {
   variant: 'x',
   threads: 1,
   workerId: 'old',
+  nameSecret: '',
   peerHost: '',
   peerPort: 1,
   runId: '',
@@ -104,19 +126,17 @@ function expectClean({ stderr }: Outcome): void {
 describe('at the door', () => {
   it('refuses strangers of every kind, and the run takes place all the same', async () => {
     const { port, ended } = await startCoordinator(1);
-    const { authorization: _, ...without } = headers;
-    expect(await stranger(port, without)).toMatchObject({ status: 401 });
-    expect(await stranger(port, { ...headers, authorization: `Bearer ${'f'.repeat(64)}` })).toMatchObject({
-      status: 401,
-    });
-    expect(await stranger(port, { ...headers, [roleHeader]: 'peer' })).toMatchObject({ status: 403 });
-    expect(await stranger(port, { ...headers, origin: 'http://example.org' })).toMatchObject({ status: 403 });
-    expect(await stranger(port, { ...headers, [versionHeader]: '999' })).toMatchObject({ status: 426 });
+    await impostor(port, maskedFrame(Buffer.alloc(32), [0, 0, 0, 0]));
+    await impostor(port, encoded(hello));
+    await impostor(port, Buffer.alloc(100_000));
+    expect(await status(port, { nonce: '' })).toBe(400);
+    expect(await status(port, { role: 'peer' })).toBe(403);
+    expect(await status(port, {}, { origin: 'http://example.org' })).toBe(403);
+    expect(await status(port, { version: '999' })).toBe(426);
     const garbage = Uint8Array.from({ length: 500 }, (_unused, i) => (i * 37) % 251);
-    expect(await stranger(port, headers, [garbage])).toMatchObject({ code: 1002 });
-    expect(await stranger(port, headers, ['text'])).toMatchObject({ code: 1002 });
-    const large = new Uint8Array(limits.workerFrameBytesMax + 1);
-    expect(await stranger(port, headers, [large])).toMatchObject({ code: 1009 });
+    expect(await closeCode(port, garbage)).toBe(1002);
+    expect(await closeCode(port, 'text')).toBe(1002);
+    expect(await closeCode(port, new Uint8Array(limits.workerFrameBytesMax + 1))).toBe(1009);
     const good = await worker(port);
     expect(good.exitCode).toBe(0);
     const outcome = await ended;
@@ -126,11 +146,11 @@ describe('at the door', () => {
 
   it('tells a worker with a wrong token, or none', async () => {
     const { port } = await startCoordinator(1);
-    const wrong = await worker(port, [], { LOCKSTEP_TOKEN: 'f'.repeat(64) });
+    const wrong = await worker(port, ['--wait', '1'], { LOCKSTEP_TOKEN: 'f'.repeat(64) });
     expect(wrong.exitCode).toBe(2);
-    expect(errorLine(wrong)).toBe(
-      `error: 127.0.0.1:${port} refused the connection with status 401: the token is missing or wrong: give both sides the same token`,
-    );
+    const told = `127.0.0.1:${port} did not prove that it has this token: give both sides the same token; else it is another program, or an older version`;
+    expect(wrong.stderr).toContain(`${told}. It is waited for, for up to 1 seconds\n`);
+    expect(errorLine(wrong)).toBe(`error: ${told}`);
     expectClean(wrong);
     const none = await worker(port, [], {});
     expect(none.exitCode).toBe(2);
@@ -139,11 +159,9 @@ describe('at the door', () => {
 
   it('tells a worker of another version', async () => {
     const { port } = await startCoordinator(1);
-    const socket = new WebSocket(`ws://127.0.0.1:${port}${coordinatorPath}`, { headers });
-    const answer = new Promise<string>((resolve) => {
-      socket.once('message', (data: Buffer) => resolve(data.toString('latin1')));
-    });
-    socket.once('open', () => socket.send(encoded(hello)));
+    const socket = await foreignWebSocket(door(port));
+    const answer = once(socket, 'message').then(([data]) => (data as Buffer).toString('latin1'));
+    socket.send(encoded(hello));
     expect(await answer).toMatch(/LOCKSTEP_VERSION_MISMATCH.*this worker is version 0\.0\.1/s);
     socket.terminate();
   });
@@ -168,6 +186,44 @@ describe('at the door', () => {
 });
 
 describe('the world', () => {
+  it('a first worker at an address that the others may not dial ends none of them, and is told why it is left out', async () => {
+    // Long enough for the one that is left out to come back and be refused.
+    const length = ['--steps', '1000'];
+    const { port, ended } = await startCoordinator(2, ...length);
+    const join = ['worker', '--join', `ws://127.0.0.1:${port}`, '--threads', '1'];
+    const settings = { cwd, env, onSpawn: (child: ChildProcess) => void children.push(child) };
+    const told = new Promise<string>((resolve) => {
+      void lockstep([...join, '--insecure', '--advertise', '192.0.2.1:9'], {
+        ...settings,
+        onOutput: (text) => {
+          if (text.includes('refused this worker')) resolve(text);
+          if (text.includes('connected')) wake();
+        },
+      });
+    });
+    let wake: () => void = () => undefined;
+    await new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+    const others = await Promise.all([lockstep(join, settings), lockstep(join, settings)]);
+    expect(others.map(({ exitCode }) => exitCode)).toEqual([0, 0]);
+    const alone = ['train', 'small.json', '--workers', '0', '--out', 'quiet', '--json', ...length];
+    const quiet = await lockstep(alone, { cwd });
+    expect(doneEvent(await ended).weightsSha256).toBe(doneEvent(quiet).weightsSha256);
+    expect(await told).toContain(
+      'the coordinator refused this worker for now: the other workers could not reach this one a moment ago ' +
+        '(they dial 192.0.2.1, port 9: --listen, --advertise)',
+    );
+  });
+
+  it('a worker does not advertise an address that others reach without TLS, unless this is wanted', async () => {
+    const outcome = await worker(1, ['--advertise', '192.0.2.1:9']);
+    expect(outcome.exitCode).toBe(2);
+    expect(errorLine(outcome)).toContain(
+      '192.0.2.1 can be reached by other machines and the traffic is not encrypted',
+    );
+  });
+
   it('says that a port is in use', async () => {
     const squatter = createServer();
     const port = await new Promise<number>((resolve) => {

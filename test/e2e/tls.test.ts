@@ -69,7 +69,7 @@ function coordinator(more: readonly string[]): Promise<CoordinatorProcess> {
 }
 
 const worker = (url: string, more: readonly string[] = []): Promise<Outcome> =>
-  lockstep(['worker', '--join', url, '--threads', '1', ...more], { cwd, env });
+  lockstep(['worker', '--join', url, '--threads', '1', '--wait', '0', ...more], { cwd, env });
 
 const served = (): string[] => ['--tls-cert', mine.cert, '--tls-key', mine.key];
 const believing = ({ cert }: CertificateFiles): string[] => ['--tls-ca', cert];
@@ -162,5 +162,5 @@ describe.skipIf(reason !== null)('over TLS', () => {
 });
 
 it('the token does not go over a network in clear', async () => {
-  expectTold(await worker('ws://192.0.2.1:7070'), 2, /would send the token over the network in clear/);
+  expectTold(await worker('ws://192.0.2.1:7070'), 2, /would send the run over the network in clear/);
 });

@@ -2,12 +2,15 @@
 // that end in errors either, nor with Node's own debugging output turned on.
 
 import { type ChildProcess, execFileSync } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
+import { createHash, createHmac, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { WebSocket } from 'ws';
-import { coordinatorPath, protocolVersion, roleHeader, versionHeader } from '../../proto/version.ts';
+import { Token } from '../../proto/transport/token.ts';
+import { coordinatorPath, protocolVersion } from '../../proto/version.ts';
+import { foreignWebSocket } from '../support/raw-websocket.ts';
 import { encoded } from '../support/sealing.ts';
 import { doneEvent, entry, lockstep, type Outcome, temporaryDirectory } from './command-line.ts';
 import { startCoordinatorProcess } from './coordinator-process.ts';
@@ -70,14 +73,9 @@ const worker = (port: number, args: readonly string[], env: Readonly<Record<stri
   });
 
 /** A worker of an older version, which is refused after its hello; resolves with what it was told. */
-function olderWorker(port: number, token: string): Promise<string> {
-  const socket = new WebSocket(`ws://127.0.0.1:${port}${coordinatorPath}`, {
-    headers: {
-      authorization: `Bearer ${token}`,
-      [roleHeader]: 'worker',
-      [versionHeader]: String(protocolVersion),
-    },
-  });
+async function olderWorker(port: number, token: string): Promise<string> {
+  const door = { port, path: coordinatorPath, role: 'worker', token: Token.parse(token, 'test') } as const;
+  const socket = await foreignWebSocket(door);
   const hello = encoded({
     type: 'hello',
     protocolVersion,
@@ -88,20 +86,84 @@ function olderWorker(port: number, token: string): Promise<string> {
     variant: 'x',
     threads: 1,
     workerId: 'old',
+    nameSecret: '',
     peerHost: '',
     peerPort: 1,
     runId: '',
     generation: 0,
   });
-  return new Promise((resolve, reject) => {
-    socket.once('error', reject);
-    socket.once('open', () => socket.send(hello));
-    socket.once('message', (data: Buffer) => {
-      socket.terminate();
-      resolve(data.toString('latin1'));
-    });
+  const told = once(socket, 'message');
+  socket.send(hello);
+  const [data] = (await told) as [Buffer];
+  socket.terminate();
+  return data.toString('latin1');
+}
+
+/** Between workers and a coordinator: everything that goes either way is kept. */
+async function recordingProxy(target: number): Promise<{ port: number; heard: () => Buffer; close(): void }> {
+  const heard: Buffer[] = [];
+  const server = createServer((socket) => {
+    const onwards = connect(target, '127.0.0.1');
+    for (const [from, to] of [
+      [socket, onwards],
+      [onwards, socket],
+    ] as const) {
+      from.on('error', () => to.destroy());
+      from.on('data', (bytes: Buffer) => heard.push(bytes));
+      from.pipe(to);
+    }
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  return { port, heard: () => Buffer.concat(heard), close: () => server.close() };
+}
+
+/** The forms in which a secret of these bytes could be on a wire, as latin1 text. */
+function formsOf(secret: Buffer): Map<string, string> {
+  return new Map([
+    ['bytes', secret.toString('latin1')],
+    ['hexadecimal', secret.toString('hex')],
+    ['base64', secret.toString('base64')],
+    ['base64url', secret.toString('base64url')],
+    ['base64 of the text', Buffer.from(secret.toString('hex')).toString('base64')],
+  ]);
+}
+
+/** Where `length` characters in a row of any form of the secret are in `text`: the forms. */
+function onTheWire(secret: Buffer, text: string, length: number): string[] {
+  return [...formsOf(secret)].flatMap(([name, form]) => {
+    const parts = Array.from({ length: form.length - length + 1 }, (_, at) => form.slice(at, at + length));
+    return parts.some((part) => text.includes(part)) ? [name] : [];
   });
 }
+
+it('is on no wire, in no form, and neither is what is derived from it', async () => {
+  const token = newToken();
+  const { port, ended } = await startCoordinatorProcess(
+    ['secret.json', '--workers', '1', '--out', 'tapped'],
+    { cwd, env: { LOCKSTEP_TOKEN: token }, onSpawn: (spawned) => children.push(spawned) },
+  );
+  const proxy = await recordingProxy(port);
+  const wrong = await worker(proxy.port, ['--wait', '0'], { LOCKSTEP_TOKEN: newToken() });
+  expect(wrong.exitCode).toBe(2);
+  const good = await worker(proxy.port, [], { LOCKSTEP_TOKEN: token });
+  expect(good.exitCode).toBe(0);
+  expect(doneEvent(await ended).steps).toBe(4);
+  proxy.close();
+  const text = proxy.heard().toString('latin1');
+  // The tap works: this is what goes over the wire instead.
+  expect(text).toMatch(/x-lockstep-proof: [0-9a-f]{64}/);
+  const secret = Buffer.from(token, 'hex');
+  expect(onTheWire(secret, `..${secret.toString('base64url').slice(3)}`, partLength)).toContain('base64url');
+  expect(onTheWire(secret, text, partLength)).toEqual([]);
+  const derived = [
+    createHash('sha256').update(secret).digest(),
+    createHash('sha256').update(token).digest(),
+    createHmac('sha256', secret).update('lockstep handshake').digest(),
+  ];
+  for (const key of derived) expect(onTheWire(key, text, partLength)).toEqual([]);
+});
 
 it('finds a token that is given away', () => {
   const token = newToken();
@@ -122,7 +184,7 @@ it('is in nothing that coordinator and workers say or write, errors and debuggin
   );
   const older = await olderWorker(port, token);
   expect(older).toContain('LOCKSTEP_VERSION_MISMATCH');
-  const refused = await worker(port, ['--token-file', 'wrong-token'], {});
+  const refused = await worker(port, ['--token-file', 'wrong-token', '--wait', '0'], {});
   expect(refused.exitCode).toBe(2);
   const malformed = await worker(port, [], { LOCKSTEP_TOKEN: token.slice(1) });
   expect(malformed.exitCode).toBe(2);
@@ -211,7 +273,7 @@ it('is in nothing that a run with workers of its own says, a worker that fails i
     env: talkative,
   });
   expect(doneEvent(outcome).steps).toBe(4);
-  // Nobody knows this token: nothing that looks like one, or like the header that carries it, may be there.
+  // Nobody knows this token: nothing that names it, or carries one, may be there.
   const texts = new Map([...said('train', outcome), ...filesOf(join(cwd, 'own'))]);
   for (const text of texts.values()) {
     expect(text).not.toMatch(/bearer [0-9a-f]/i);

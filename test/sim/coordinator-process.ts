@@ -262,7 +262,7 @@ export class CoordinatorProcess {
       trainSamples: 1,
       testSamples: 1,
     };
-    return { type: 'welcome', runId: 'run', config: '{}', workerId, dataset };
+    return { type: 'welcome', runId: 'run', config: '{}', workerId, nameSecret: '0'.repeat(64), dataset };
   }
 
   #sendState({ connection, generation, step }: Extract<CoordinatorEffect, { do: 'sendState' }>): void {

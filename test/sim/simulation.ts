@@ -177,7 +177,10 @@ export class Simulation {
     return this.workers.some(({ host, liar }) => host.name === workerId && liar?.hasLied === true);
   }
 
-  helloOf({ host, isForeign }: WorkerProcess): Omit<MessageOf<'hello'>, 'runId' | 'generation'> {
+  helloOf({
+    host,
+    isForeign,
+  }: WorkerProcess): Omit<MessageOf<'hello'>, 'runId' | 'generation' | 'nameSecret'> {
     const workerId = host.name;
     const fingerprint = isForeign ? 'e'.repeat(64) : this.fingerprint;
     return {

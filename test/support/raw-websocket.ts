@@ -1,8 +1,17 @@
-// A WebSocket client without manners: the upgrade and frames as bytes, for tests that send what no library would.
+// A WebSocket client without manners: the upgrade, the proof and frames as bytes, for tests that send what no library would.
 
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { WebSocket } from 'ws';
+import {
+  diallerProof,
+  newNonce,
+  provenResponse,
+  type Request,
+  requestHeaders,
+} from '../../proto/transport/handshake.ts';
 import type { Token } from '../../proto/transport/token.ts';
-import { protocolVersion, type Role, roleHeader, versionHeader } from '../../proto/version.ts';
+import { protocolVersion, type Role } from '../../proto/version.ts';
 
 export interface Door {
   readonly port: number;
@@ -11,20 +20,39 @@ export interface Door {
   readonly token: Token;
 }
 
-const upgrade = ({ path, role, token }: Door): string =>
-  [
-    `GET ${path} HTTP/1.1`,
-    'host: x',
-    'connection: Upgrade',
-    'upgrade: websocket',
-    'sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==',
-    'sec-websocket-version: 13',
-    `authorization: ${token.authorization}`,
-    `${roleHeader}: ${role}`,
-    `${versionHeader}: ${protocolVersion}`,
-    '',
-    '',
-  ].join('\r\n');
+/** What a dialler of ours says, with these parts said otherwise. */
+export function requestTo(
+  { path, role }: Pick<Door, 'path' | 'role'>,
+  other: Partial<Request> = {},
+): Request {
+  return { path, role, run: '', version: String(protocolVersion), nonce: newNonce(), ...other };
+}
+
+export function upgradeText(request: Request, more: Readonly<Record<string, string>> = {}): string {
+  const headers = {
+    host: 'x',
+    connection: 'Upgrade',
+    upgrade: 'websocket',
+    'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
+    'sec-websocket-version': '13',
+    ...requestHeaders(request),
+    ...more,
+  };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+  return [`GET ${request.path} HTTP/1.1`, ...lines, '', ''].join('\r\n');
+}
+
+export interface RawAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** The head of an answer, as bytes that a listener sent. */
+export function parseAnswer(bytes: Uint8Array): RawAnswer {
+  const [first = '', ...lines] = Buffer.from(bytes).toString('latin1').split('\r\n\r\n', 1)[0]!.split('\r\n');
+  const headers = Object.fromEntries(lines.map((line) => line.split(': ', 2) as [string, string]));
+  return { status: Number(first.split(' ')[1]), headers };
+}
 
 /** The socket once it is let in; what it then receives is thrown away. `write` writes the request. */
 export async function dialWebSocket(
@@ -33,10 +61,34 @@ export async function dialWebSocket(
 ): Promise<Socket> {
   const socket = connect(door.port, '127.0.0.1').setNoDelay(true);
   socket.on('error', () => undefined);
-  await new Promise((resolve) => socket.once('connect', resolve));
-  await write(socket, Buffer.from(upgrade(door)));
-  await new Promise((resolve) => socket.once('data', resolve));
+  await once(socket, 'connect');
+  const request = requestTo(door);
+  await write(socket, Buffer.from(upgradeText(request)));
+  const [bytes] = (await once(socket, 'data')) as [Buffer];
+  const { status, headers } = parseAnswer(bytes);
+  const response = provenResponse(door.token, request, status, headers);
+  if (response === null) throw new Error(`the listener answered ${status}, without its proof`);
+  socket.write(maskedFrame(diallerProof(door.token, request, response), [0, 0, 0, 0]));
   return socket.resume();
+}
+
+/** A client that is not ours, let in: `ws` itself, which sends whatever it is given. */
+export async function foreignWebSocket(door: Door): Promise<WebSocket> {
+  const request = requestTo(door);
+  const socket = new WebSocket(`ws://127.0.0.1:${door.port}${door.path}`, {
+    headers: requestHeaders(request),
+    perMessageDeflate: false,
+    generateMask: (mask) => void mask.fill(0),
+  });
+  let proof: Uint8Array = new Uint8Array(0);
+  socket.once('upgrade', ({ headers }) => {
+    const response = provenResponse(door.token, request, 101, headers);
+    if (response !== null) proof = diallerProof(door.token, request, response);
+  });
+  await once(socket, 'open');
+  socket.on('error', () => undefined);
+  socket.send(proof);
+  return socket;
 }
 
 /** A whole frame as a client sends it (RFC 6455, 5.2); `first`: its first byte. */

@@ -4,7 +4,7 @@
 import type { CompiledModel, ProgramEvent, Segment } from '../../src/engine/contract.ts';
 import { abortLanes, type SplitName, type Splits } from '../../src/engine/lane.ts';
 import { EngineMemory } from '../../src/engine/memory.ts';
-import { assert, LockstepError } from '../../src/errors.ts';
+import { asLockstepError, assert, isOpenFilesLimit, LockstepError } from '../../src/errors.ts';
 import type { LaneThreads, WithoutLane } from './lane-threads.ts';
 import { controlWords, type LaneReport, type LaneTask, type Phase } from './messages.ts';
 
@@ -136,6 +136,7 @@ export class LanePool {
       // Closed meanwhile: the threads may be another pool's.
       if (this.#state === 'running') this.#giveUp();
       if (error instanceof LockstepError) throw error;
+      if (isOpenFilesLimit(error)) throw asLockstepError(error);
       const reason = error instanceof Error ? error.message : String(error);
       throw new LockstepError('LOCKSTEP_WORKER_FAILED', `a lane of this worker failed: ${reason}`, {
         cause: error,

@@ -9,6 +9,7 @@ import { weightsSha256 } from '../../../src/checkpoint/weights-hash.ts';
 import type { RunConfig } from '../../../src/config/schema.ts';
 import type { Fitted } from '../../../src/data/fitted.ts';
 import { buildModel } from '../../../src/nn/build.ts';
+import { printable } from '../../../src/platform/printable.ts';
 import type { Context } from '../context.ts';
 import { loadRunConfig } from '../load-run.ts';
 import { openNamed } from '../open-checkpoint.ts';
@@ -52,7 +53,7 @@ export function inspectCommand(context: Context): Command {
       const text = options.json
         ? JSON.stringify({ ...inspection.facts, tensors: inspection.tensors })
         : table(inspection);
-      context.stdout.write(`${text}\n`);
+      context.stdout.write(`${text.split('\n').map(printable).join('\n')}\n`);
     });
 }
 

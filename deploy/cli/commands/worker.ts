@@ -4,6 +4,7 @@ import { Command, Option } from 'commander';
 import type { RunEvent } from '../../../src/engine/events.ts';
 import { LockstepError } from '../../../src/errors.ts';
 import type { BackendName } from '../../../src/kernels/backend.ts';
+import { printable } from '../../../src/platform/printable.ts';
 import { followParent } from '../../launch/local-workers.ts';
 import { checkExposure, checkJoin } from '../check-run.ts';
 import type { Context } from '../context.ts';
@@ -92,9 +93,10 @@ async function work(context: Context, options: WorkerCommandOptions): Promise<vo
   const insecure = options.insecure === true;
   const tls = readTls(options);
   checkExposure(options.listen, insecure, tls?.cert !== undefined);
+  if (options.advertise !== undefined) checkExposure(options.advertise, insecure, tls?.cert !== undefined);
   checkJoin(options.join, insecure, tls !== undefined);
   const token = readToken(options.tokenFile);
-  const log = (line: string): void => void context.stderr.write(`${line}\n`);
+  const log = (line: string): void => void context.stderr.write(`${printable(line)}\n`);
   const spawned = followParent(() => process.exit(0));
   const signal = spawned
     ? null

@@ -2,6 +2,7 @@
 // with --json every event as one line of JSON on stdout. The texts are made in format.ts.
 
 import type { DoneEvent, RunEvent, StartEvent, StepEvent } from '../../../src/engine/events.ts';
+import { printable } from '../../../src/platform/printable.ts';
 import { formatBar, formatEvent, formatStep, formatSummary, type ProgressState } from './format.ts';
 
 const redrawIntervalMs = 100;
@@ -46,8 +47,8 @@ export class RunDisplay {
 
   show(event: RunEvent): void {
     if (this.#style === 'json') {
-      this.#streams.stdout.write(`${JSON.stringify(event)}\n`);
-      if (event.event === 'notice') this.#streams.stderr.write(`${event.message}\n`);
+      this.#streams.stdout.write(`${printable(JSON.stringify(event))}\n`);
+      if (event.event === 'notice') this.#streams.stderr.write(`${printable(event.message)}\n`);
       return;
     }
     if (event.event === 'start') this.#begin(event);
@@ -60,7 +61,7 @@ export class RunDisplay {
   log(line: string | null): void {
     if (line === null) return;
     this.#clearBar();
-    this.#streams.stderr.write(`${line}\n`);
+    this.#streams.stderr.write(`${printable(line)}\n`);
     this.#drawBar();
   }
 
@@ -85,7 +86,7 @@ export class RunDisplay {
     if (nowMs - this.#shownMs < intervalMs && event.step !== this.#start?.steps) return;
     this.#shownMs = nowMs;
     if (this.#style === 'bar') this.#drawBar();
-    else this.#streams.stderr.write(`${formatStep(this.#state())}\n`);
+    else this.#streams.stderr.write(`${printable(formatStep(this.#state()))}\n`);
   }
 
   #finish(event: DoneEvent): void {
@@ -94,7 +95,7 @@ export class RunDisplay {
     const since = this.#firstStep === null ? event.steps : this.#firstStep - 1;
     const elapsedMs = Date.now() - this.#startedMs;
     const lines = formatSummary(event, { start, since, elapsedMs, goOn: this.#goOn });
-    this.#streams.stdout.write(`${lines.join('\n')}\n`);
+    this.#streams.stdout.write(`${lines.map(printable).join('\n')}\n`);
   }
 
   #state(): ProgressState {
@@ -104,7 +105,7 @@ export class RunDisplay {
   #drawBar(): void {
     if (this.#style !== 'bar' || this.#start === null) return;
     const line = formatBar(this.#state(), this.#streams.stderr.columns || columnsDefault);
-    this.#streams.stderr.write(`${eraseLine}${line}`);
+    this.#streams.stderr.write(`${eraseLine}${printable(line)}`);
     this.#barShown = true;
   }
 

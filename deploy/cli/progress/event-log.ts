@@ -4,6 +4,7 @@
 import { closeSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { RunEvent } from '../../../src/engine/events.ts';
+import { printable } from '../../../src/platform/printable.ts';
 
 const flushBytes = 64 * 1024;
 
@@ -24,7 +25,7 @@ export class EventLog {
   }
 
   write(event: RunEvent): void {
-    this.#pending += `${JSON.stringify(event)}\n`;
+    this.#pending += `${printable(JSON.stringify(event))}\n`;
     if (event.event !== 'step' || this.#pending.length >= flushBytes) this.#flush();
   }
 

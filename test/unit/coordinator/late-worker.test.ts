@@ -75,14 +75,16 @@ it('is told how the run ended', async () => {
   const { session } = run;
   const heard = deferred<MessageFrom<'coordinator'>>();
   const greeting = hello('w1', { packageVersion: packageVersion(), protocolVersion });
+  let nameSecret = '';
   const join = (onMessage: (message: MessageFrom<'coordinator'>, link: Link<'worker'>) => void): void => {
     const { coordinator, worker } = memoryPair();
     session.accept(coordinator);
     worker.start({ onMessage: (message) => onMessage(message, worker), onClose: () => undefined });
-    worker.send(greeting);
+    worker.send({ ...greeting, nameSecret });
   };
   let ended = false;
   join((message, link) => {
+    if (message.type === 'welcome') nameSecret = message.nameSecret;
     for (const answer of answers(message)) link.send(answer);
     if (message.type === 'start') {
       // In the turn after the one in which the coordinator has heard all: the checkpoint is not written by then.

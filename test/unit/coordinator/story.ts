@@ -38,6 +38,7 @@ export function hello(workerId: string, changes: Partial<MessageOf<'hello'>> = {
     variant: 'avx2',
     threads: 2,
     workerId,
+    nameSecret: '',
     peerHost: '',
     peerPort: 7000,
     runId: '',

@@ -66,7 +66,7 @@ const handle = (event: WorkerEvent): string[] => words(machine.handle(event));
 const hear = (message: MessageFrom<'coordinator'>): string[] => handle({ is: 'message', message });
 const open = (): string[] => handle({ is: 'opened', hello });
 const welcome = (runId = 'run', config = '{}', sha256 = sha): string[] =>
-  hear({ type: 'welcome', runId, config, workerId: 'w', dataset: { ...dataset, sha256 } });
+  hear({ type: 'welcome', runId, config, workerId: 'w', nameSecret: sha, dataset: { ...dataset, sha256 } });
 
 function joined(): void {
   open();
@@ -88,6 +88,14 @@ function running(generation = 1): void {
 }
 
 describe('joining', () => {
+  it('proves its name by the secret of its first welcome', () => {
+    const said = (): unknown => machine.handle({ is: 'opened', hello });
+    expect(said()).toMatchObject([{ message: { type: 'hello', nameSecret: '', runId: '' } }]);
+    welcome();
+    handle({ is: 'closed', why: 'x', broken: true });
+    expect(said()).toMatchObject([{ message: { type: 'hello', nameSecret: sha, runId: 'run' } }]);
+  });
+
   it('says hello, asks for the data it has not, and is ready when it is here', () => {
     expect(open()).toEqual(['hello 0']);
     expect(welcome()).toEqual(['prepare']);
@@ -208,7 +216,7 @@ describe('without a coordinator', () => {
       message: 'a worker of this name is here already',
     });
     expect(machine.handle({ is: 'closed', why: 'refused', broken: false })).toEqual([
-      { do: 'redial', afterMs: refusedMs },
+      { do: 'redial', afterMs: refusedMs, refusal: expect.any(String) },
     ]);
     open();
     expect(welcome()).toEqual(['prepare']);
@@ -250,7 +258,7 @@ describe('without a coordinator', () => {
       aligned(1);
       back();
       const message: MessageFrom<'coordinator'> = {
-        ...{ type: 'welcome', runId: 'run', workerId: 'w', dataset },
+        ...{ type: 'welcome', runId: 'run', workerId: 'w', nameSecret: sha, dataset },
         config: JSON.stringify({ ...fixed, batch: 16 }),
       };
       expect(machine.handle({ is: 'message', message })).toEqual([
@@ -303,7 +311,7 @@ describe('without a coordinator', () => {
     open();
     expect(hear({ type: 'refused', code: 'LOCKSTEP_CONNECT_FAILED', message: 'not yet' })).toEqual([]);
     expect(machine.handle({ is: 'closed', why: 'refused', broken: false })).toEqual([
-      { do: 'redial', afterMs: refusedMs },
+      { do: 'redial', afterMs: refusedMs, refusal: expect.any(String) },
     ]);
     open();
     welcome();

@@ -1,6 +1,6 @@
 // What a token file may hold, and what is said of one that cannot be used: never what is in it.
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
@@ -15,9 +15,35 @@ afterEach(() => vi.unstubAllEnvs());
 
 describe('a token file', () => {
   it.each([token, `\r\n ${token}\n\n`, token.toUpperCase()])('is taken with white space: %j', (text) => {
-    writeFileSync(file, text);
+    writeFileSync(file, text, { mode: 0o600 });
     expect(readToken(file)).toBe(text.trim());
   });
+
+  it.skipIf(process.platform === 'win32')('that others may read is refused, with the remedy', () => {
+    const open = join(root, 'open');
+    writeFileSync(open, token);
+    for (const mode of [0o644, 0o640, 0o604, 0o660, 0o601]) {
+      chmodSync(open, mode);
+      const bits = mode.toString(8);
+      expect(() => readToken(open)).toThrow(
+        `--token-file ${open}: other users may read this token (mode ${bits}, not 600): if none did, chmod 600 the file`,
+      );
+    }
+    for (const mode of [0o600, 0o400]) {
+      chmodSync(open, mode);
+      expect(readToken(open)).toBe(token);
+    }
+  });
+
+  it.skipIf(process.getuid?.() !== 0)(
+    "of another user is that user's to keep, as secrets of containers are",
+    () => {
+      const secret = join(root, 'secret');
+      writeFileSync(secret, token, { mode: 0o444 });
+      chownSync(secret, 12_345, 12_345);
+      expect(readToken(secret)).toBe(token);
+    },
+  );
 
   it.each([
     ['empty', ' \n', 'the file is empty'],

@@ -1,21 +1,29 @@
 // Real sockets on loopback: who is let in, what travels, and what bad bytes do (end one connection, nothing else).
 
-import { request } from 'node:http';
+import { once } from 'node:events';
 import { connect as dialRaw } from 'node:net';
 import { inspect } from 'node:util';
 import { pack } from 'msgpackr';
 import { afterEach, describe, expect, it } from 'vitest';
-import { WebSocket } from 'ws';
+import type { WebSocket } from 'ws';
 import { ProtocolError } from '../../../../proto/error.ts';
 import { limits } from '../../../../proto/limits.ts';
 import type { Message } from '../../../../proto/messages.ts';
 import { connect } from '../../../../proto/transport/client.ts';
 import type { CloseReason, Connection } from '../../../../proto/transport/connection.ts';
+import type { Request } from '../../../../proto/transport/handshake.ts';
 import { closeText } from '../../../../proto/transport/link.ts';
 import { isLoopback } from '../../../../proto/transport/loopback.ts';
 import { type Listener, type ListenOptions, listen } from '../../../../proto/transport/server.ts';
 import { Token } from '../../../../proto/transport/token.ts';
-import { coordinatorPath, protocolVersion, roleHeader, versionHeader } from '../../../../proto/version.ts';
+import { coordinatorPath } from '../../../../proto/version.ts';
+import {
+  dialWebSocket,
+  foreignWebSocket,
+  parseAnswer,
+  requestTo,
+  upgradeText,
+} from '../../../support/raw-websocket.ts';
 import { sealed, sealedValue } from '../../../support/sealing.ts';
 
 const token = Token.generate();
@@ -54,11 +62,27 @@ class Seen {
   }
 }
 
+/** By listener: how often it let somebody in, and who waits for the next. */
+const admissions = new WeakMap<Listener, { count: number; wake: () => void }>();
+
+/** Resolves when the listener has let in one more than it had at the call: a dialler may be through before. */
+function admission(listener: Listener): () => Promise<void> {
+  const state = admissions.get(listener)!;
+  const before = state.count;
+  return async () => {
+    while (state.count === before)
+      await new Promise<void>((resolve) => {
+        state.wake = resolve;
+      });
+  };
+}
+
 async function coordinator(
   options: Partial<ListenOptions<'coordinator'>> = {},
 ): Promise<{ listener: Listener; accepted: Connection<'coordinator'>[]; seen: Seen[] }> {
   const accepted: Connection<'coordinator'>[] = [];
   const seen: Seen[] = [];
+  const state = { count: 0, wake: () => {} };
   const listener = await listen<'coordinator'>({
     local: 'coordinator',
     port: 0,
@@ -70,14 +94,18 @@ async function coordinator(
       seen.push(own);
       accepted.push(connection);
       connection.start(own);
+      state.count += 1;
+      state.wake();
     },
     ...options,
   });
+  admissions.set(listener, state);
   cleanUp.push(() => listener.close());
   return { listener, accepted, seen };
 }
 
 async function worker(listener: Listener): Promise<{ connection: Connection<'worker'>; seen: Seen }> {
+  const admitted = admission(listener);
   const connection = await connect({
     local: 'worker',
     host: '127.0.0.1',
@@ -86,6 +114,7 @@ async function worker(listener: Listener): Promise<{ connection: Connection<'wor
     role: 'worker',
     token,
   });
+  await admitted();
   cleanUp.push(() => connection.destroy());
   const seen = new Seen();
   connection.start(seen);
@@ -93,20 +122,13 @@ async function worker(listener: Listener): Promise<{ connection: Connection<'wor
 }
 
 /** A client that is not ours, to send what ours would not. */
-function foreign(listener: Listener): Promise<WebSocket> {
-  const socket = new WebSocket(`ws://127.0.0.1:${listener.port}${coordinatorPath}`, {
-    headers: {
-      authorization: token.authorization,
-      [roleHeader]: 'worker',
-      [versionHeader]: String(protocolVersion),
-    },
-    perMessageDeflate: false,
-  });
+async function foreign(listener: Listener): Promise<WebSocket> {
+  const admitted = admission(listener);
+  const door = { port: listener.port, path: coordinatorPath, role: 'worker', token } as const;
+  const socket = await foreignWebSocket(door);
+  await admitted();
   cleanUp.push(() => socket.terminate());
-  return new Promise((resolve) => {
-    socket.on('error', () => {});
-    socket.on('open', () => resolve(socket));
-  });
+  return socket;
 }
 
 async function protocolError(promise: Promise<unknown>): Promise<ProtocolError> {
@@ -119,70 +141,61 @@ async function protocolError(promise: Promise<unknown>): Promise<ProtocolError> 
 }
 
 describe('the upgrade', () => {
-  const status = (port: number, headers: Record<string, string>, path = coordinatorPath): Promise<number> =>
-    new Promise((resolve, reject) => {
-      const attempt = request({
-        host: '127.0.0.1',
-        port,
-        path,
-        headers: {
-          connection: 'Upgrade',
-          upgrade: 'websocket',
-          'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
-          'sec-websocket-version': '13',
-          authorization: token.authorization,
-          [roleHeader]: 'worker',
-          [versionHeader]: String(protocolVersion),
-          ...headers,
-        },
-      });
-      attempt.on('response', (response) => {
-        response.resume();
-        resolve(response.statusCode ?? 0);
-      });
-      attempt.on('upgrade', (response, socket) => {
-        socket.destroy();
-        resolve(response.statusCode ?? 0);
-      });
-      attempt.on('error', reject);
-      attempt.end();
-    });
+  const status = async (
+    port: number,
+    other: Partial<Request>,
+    headers: Record<string, string> = {},
+  ): Promise<number> => {
+    const socket = dialRaw(port, '127.0.0.1');
+    cleanUp.push(() => socket.destroy());
+    socket.write(upgradeText(requestTo({ path: coordinatorPath, role: 'worker' }, other), headers));
+    const [bytes] = (await once(socket, 'data')) as [Buffer];
+    return parseAnswer(bytes).status;
+  };
 
-  it('lets in who has the token, a role and our version', async () => {
-    const { listener } = await coordinator();
+  it('answers who asks with a role and our version, and lets in who has the token', async () => {
+    const { listener, accepted } = await coordinator();
     expect(await status(listener.port, {})).toBe(101);
+    expect(accepted).toHaveLength(0);
+    const { connection, seen } = await worker(listener);
+    connection.close();
+    await seen.closed();
+    expect(accepted).toHaveLength(1);
   });
 
-  it.each([
-    ['no token', { authorization: '' }, 401],
-    ['a wrong token', { authorization: Token.generate().authorization }, 401],
-    ['the token without its scheme', { authorization: token.reveal() }, 401],
-    ['a token cut short', { authorization: token.authorization.slice(0, -1) }, 401],
-    ['a role that has no place', { [roleHeader]: 'peer' }, 403],
-    ['a role that is not known', { [roleHeader]: 'owner' }, 403],
-    ['no role', { [roleHeader]: '' }, 403],
-    ['an origin', { origin: 'http://127.0.0.1' }, 403],
-    ['another version', { [versionHeader]: '999' }, 426],
-    ['an unsound key', { 'sec-websocket-key': 'short' }, 400],
-  ])('refuses %s', async (_what, headers, expected) => {
-    const { listener, accepted } = await coordinator();
-    expect(await status(listener.port, headers as Record<string, string>)).toBe(expected);
+  it.each<[string, Partial<Request>, Record<string, string>, number]>([
+    ['no nonce', { nonce: '' }, {}, 400],
+    ['a short nonce', { nonce: 'abcd' }, {}, 400],
+    ['a role that has no place', { role: 'peer' }, {}, 403],
+    ['a role that is not known', { role: 'owner' }, {}, 403],
+    ['no role', { role: '' }, {}, 403],
+    ['an origin', {}, { origin: 'http://127.0.0.1' }, 403],
+    ['another version', { version: '999' }, {}, 426],
+    ['another path', { path: '/other' }, {}, 404],
+    ['another run', { run: 'b' }, {}, 409],
+    ['an unsound key', {}, { 'sec-websocket-key': 'short' }, 400],
+    ['another version of WebSockets', {}, { 'sec-websocket-version': '8' }, 400],
+    ['no upgrade', {}, { upgrade: 'h2c' }, 400],
+  ])('refuses %s', async (_what, other, headers, expected) => {
+    const { listener, accepted } = await coordinator({ run: () => 'a' });
+    expect(await status(listener.port, other, headers)).toBe(expected);
     expect(accepted).toHaveLength(0);
   });
 
-  it('refuses another path, and says 404 to a plain request', async () => {
+  it('says 404 to a plain request', async () => {
     const { listener } = await coordinator();
-    expect(await status(listener.port, {}, '/other')).toBe(404);
     const response = await fetch(`http://127.0.0.1:${listener.port}/`);
     expect(response.status).toBe(404);
   });
 
-  it('tells the client why', async () => {
+  it('tells the client why, where both have the token', async () => {
     const { listener } = await coordinator();
     const base = { local: 'worker', host: '127.0.0.1', port: listener.port, path: coordinatorPath } as const;
     const wrong = await protocolError(connect({ ...base, role: 'worker', token: Token.generate() }));
-    expect([wrong.code, wrong.status]).toEqual(['refused', 401]);
+    expect([wrong.code, wrong.status]).toEqual(['unproved', 101]);
     expect(wrong.message).toContain('token');
+    const neither = await protocolError(connect({ ...base, role: 'admin', token: Token.generate() }));
+    expect([neither.code, neither.status]).toEqual(['unproved', 403]);
     const role = await protocolError(connect({ ...base, role: 'admin', token }));
     expect([role.code, role.status]).toEqual(['refused', 403]);
     const path = await protocolError(connect({ ...base, path: '/other', role: 'worker', token }));
@@ -192,7 +205,7 @@ describe('the upgrade', () => {
     expect(gone.code).toBe('unreachable');
   });
 
-  it('does not tell the token over a network in clear, unless this is wanted', async () => {
+  it('does not go over a network in clear, unless this is wanted', async () => {
     const base = { local: 'worker', host: '192.0.2.1', port: 9, path: '/', role: 'worker', token } as const;
     const abort = AbortSignal.abort();
     expect((await protocolError(connect({ ...base, signal: abort }))).code).toBe('insecure');
@@ -343,25 +356,10 @@ describe('a connection', () => {
     text.send('{}');
     const first = await seen[0]!.closed();
     expect(first.kind === 'protocol' && first.error.code).toBe('corrupt');
-    const raw = dialRaw(listener.port, '127.0.0.1');
+    const admitted = admission(listener);
+    const raw = await dialWebSocket({ port: listener.port, path: coordinatorPath, role: 'worker', token });
     cleanUp.push(() => raw.destroy());
-    raw.on('error', () => {});
-    raw.write(
-      [
-        `GET ${coordinatorPath} HTTP/1.1`,
-        'host: x',
-        'connection: Upgrade',
-        'upgrade: websocket',
-        'sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==',
-        'sec-websocket-version: 13',
-        `authorization: ${token.authorization}`,
-        `${roleHeader}: worker`,
-        `${versionHeader}: ${protocolVersion}`,
-        '',
-        '',
-      ].join('\r\n'),
-    );
-    await new Promise((resolve) => raw.once('data', resolve));
+    await admitted();
     raw.write(Buffer.alloc(64, 0xff));
     const second = await seen[1]!.closed();
     expect(second.kind === 'protocol' && second.error.code).toBe('corrupt');
@@ -370,6 +368,10 @@ describe('a connection', () => {
   it('sends tensors from shared memory as they are, large and small, both ways', async () => {
     const there: Connection<'peer'>[] = [];
     const seen = new Seen();
+    let arrived = (): void => {};
+    const arrival = new Promise<void>((resolve) => {
+      arrived = resolve;
+    });
     const listener = await listen<'peer'>({
       local: 'peer',
       port: 0,
@@ -379,6 +381,7 @@ describe('a connection', () => {
       onConnection(connection) {
         there.push(connection);
         connection.start(seen);
+        arrived();
       },
     });
     cleanUp.push(() => listener.close());
@@ -392,6 +395,7 @@ describe('a connection', () => {
     });
     const atHere = new Seen();
     here.start(atHere);
+    await arrival;
     const arena = new Uint8Array(new SharedArrayBuffer(1 << 21));
     for (let i = 0; i < arena.length; i++) arena[i] = (i * 7 + (i >>> 8)) & 255;
     const sizes = [0, 4, 100, 200, 16_384, 65_500, 65_536, 1 << 20];
@@ -416,11 +420,9 @@ describe('a connection', () => {
 });
 
 describe('a token', () => {
-  it('is 256 bits, matches itself alone and does not show', () => {
+  it('is 256 bits and does not show', () => {
     expect(token.reveal()).toMatch(/^[0-9a-f]{64}$/);
-    expect(token.matches(token.authorization)).toBe(true);
-    expect(token.matches(undefined)).toBe(false);
-    expect(token.matches(`Bearer ${Token.generate().reveal()}`)).toBe(false);
+    expect(token.key).toHaveLength(32);
     expect([`${token}`, JSON.stringify({ token }), inspect({ token })].join()).not.toContain(token.reveal());
   });
 
