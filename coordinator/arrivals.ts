@@ -59,6 +59,8 @@ export class Arrivals {
 
   /** Those who wait, where somebody does. */
   takeIn(): Decision {
+    // A replay would begin anew; those who wait are members of the generation after it.
+    if (this.#present.isAlone) return nothing;
     const joiners = this.#roster.members(this.#facts.shards).filter((worker) => !this.#present.has(worker));
     return joiners.length === 0 ? nothing : { form: joinedText(joiners) };
   }

@@ -5,6 +5,7 @@ import type { MessageOf } from '../proto/messages.ts';
 import { PieceAssembler } from '../proto/transport/bulk.ts';
 import { stepsThatStay } from '../src/checkpoint/retention.ts';
 import type { Checkpoint, NamedTensor } from '../src/checkpoint/state.ts';
+import { moreOfDigest } from '../src/checkpoint/state-digest.ts';
 import { readCheckpoint, writeCheckpoint } from '../src/checkpoint/store.ts';
 import { noteDataDirectory } from '../src/data/data-directory.ts';
 import type { Metrics } from '../src/engine/events.ts';
@@ -16,10 +17,14 @@ interface Snapshot {
   readonly step: number;
   readonly vectors: readonly Float32Array[];
   readonly assembler: PieceAssembler;
+  /** Of what came so far. */
+  digest: number;
 }
 
 export interface KeeperHandlers {
-  /** A snapshot is complete, and will be written. */
+  /** A snapshot is complete; it is written when `keep` says so. */
+  came(step: number, digest: number): void;
+  /** It will be. */
   whole(step: number): void;
   written(path: string, step: number): void;
 }
@@ -30,7 +35,9 @@ export class CheckpointKeeper {
   readonly #on: KeeperHandlers;
   /** By step: a step that is taken again is not evaluated again. */
   readonly #measured = new Map<number, Metrics>();
-  /** Whole, but the evaluation of its step is not. */
+  /** The newest that came, of which it is not known yet whether all agree on it. */
+  #arrived: Snapshot | null = null;
+  /** To be kept, but the evaluation of its step is not whole. */
   #held: Snapshot | null = null;
   #fingerprint = '';
   #incoming: Snapshot | null = null;
@@ -76,6 +83,7 @@ export class CheckpointKeeper {
   forget(): Promise<void> {
     const held = this.#held;
     this.#incoming = null;
+    this.#arrived = null;
     this.#held = null;
     return held === null ? Promise.resolve() : this.#enqueue(held);
   }
@@ -107,13 +115,32 @@ export class CheckpointKeeper {
     }
   }
 
-  /** A piece of a snapshot. Throws ProtocolError where it is out of turn; the promise is that of the write it ends. */
-  take(piece: MessageOf<'statePiece'>): Promise<void> {
+  /** What was measured of later steps was measured of states that may be wrong. */
+  wentBack(step: number): void {
+    for (const measured of this.#measured.keys()) if (measured > step) this.#measured.delete(measured);
+  }
+
+  /** A piece of a snapshot. Throws ProtocolError where it is out of turn. */
+  take(piece: MessageOf<'statePiece'>): void {
     if (this.#incoming === null || this.#incoming.step !== piece.step) this.#begin(piece.step);
     const snapshot = this.#incoming!;
     snapshot.assembler.take(piece.section, piece.offset, piece.bytes);
-    if (!snapshot.assembler.isComplete) return Promise.resolve();
+    // As it lies in memory now, and will be written.
+    const section = this.#plan.layout.sections.findIndex(({ name }) => name === piece.section);
+    const bytes = new Uint8Array(snapshot.vectors[section]!.buffer, piece.offset, piece.bytes.length);
+    snapshot.digest = moreOfDigest(bytes, snapshot.digest);
+    if (!snapshot.assembler.isComplete) return;
     this.#incoming = null;
+    this.#arrived = snapshot;
+    this.#on.came(snapshot.step, snapshot.digest);
+  }
+
+  /** All agree on the snapshot of this step; the promise is that of its write. */
+  keep(step: number): Promise<void> {
+    const snapshot = this.#arrived;
+    // A newer one has taken its place.
+    if (snapshot?.step !== step) return Promise.resolve();
+    this.#arrived = null;
     if (this.#plan.facts.cadence.evaluateAfter(snapshot.step) && !this.#measured.has(snapshot.step)) {
       this.#held = snapshot;
       return Promise.resolve();
@@ -147,7 +174,7 @@ export class CheckpointKeeper {
     const vectors = this.#spare ?? sections.map(({ size }) => new Float32Array(size));
     this.#spare = null;
     const parts = sections.map(({ name }, i) => ({ name, bytes: new Uint8Array(vectors[i]!.buffer) }));
-    this.#incoming = { step, vectors, assembler: new PieceAssembler(parts) };
+    this.#incoming = { step, vectors, assembler: new PieceAssembler(parts), digest: 0 };
   }
 
   async #write({ step, vectors }: Snapshot): Promise<void> {

@@ -6,6 +6,11 @@ import type { Numerics } from './run-identity.ts';
 
 export type ConnectionId = number;
 export type FromWorker = MessageFrom<'worker'>;
+/** What members say of the membership they are in. */
+export type FromMember = Extract<
+  FromWorker,
+  { type: 'standing' | 'accuse' | 'digest' | 'report' | 'evaluation' | 'statePiece' | 'finished' }
+>;
 export type ToWorker = MessageFrom<'coordinator'>;
 
 export type CoordinatorEvent =
@@ -22,7 +27,9 @@ export type CoordinatorEvent =
   | { readonly is: 'misconduct'; readonly connection: ConnectionId; readonly what: string }
   | { readonly is: 'stop' }
   | { readonly is: 'timer'; readonly timer: Timer }
-  /** A snapshot is whole, and on its way to the disk; then it is there. */
+  /** A snapshot has come whole; `digest`: of what came. It is written when the members agree on it. */
+  | { readonly is: 'snapshotCame'; readonly step: number; readonly digest: number }
+  /** It is on its way to the disk; then it is there. */
   | { readonly is: 'snapshotWhole'; readonly step: number }
   | { readonly is: 'checkpointed'; readonly step: number }
   /** Something outside of the machine went wrong: a checkpoint could not be written, a process did not start. */
@@ -33,8 +40,10 @@ export type CoordinatorEvent =
 /** Set by an effect, and given back as an event. */
 export type Timer =
   | { readonly kind: 'gathering' }
-  | { readonly kind: 'suspicion' | 'forming' | 'joining' | 'joinAtLatest'; readonly generation: number }
-  | { readonly kind: 'exclusion' | 'pardon' | 'complaint'; readonly workerId: string };
+  | {
+      readonly kind: 'evidence' | 'forming' | 'replaying' | 'joining' | 'joinAtLatest';
+      readonly generation: number;
+    };
 
 export type CoordinatorEffect =
   | { readonly do: 'send'; readonly connection: ConnectionId; readonly message: ToWorker }
@@ -55,9 +64,9 @@ export type CoordinatorEffect =
       readonly generation: number;
       readonly workerIds: readonly string[];
       readonly numerics: Numerics | null;
+      /** The members compute up to this step alone, from the newest checkpoint; null: they do not. */
+      readonly replayTo: number | null;
     }
-  /** Kept out of this run for good, by coordinators to come as well; durable before anything that follows. */
-  | { readonly do: 'quarantine'; readonly workerId: string; readonly what: string }
   /** The membership is formed. */
   | {
       readonly do: 'formed';
@@ -70,7 +79,10 @@ export type CoordinatorEffect =
       /** The timer of its forming is due after so many milliseconds. */
       readonly formingMs: number;
     }
-  | { readonly do: 'aligned'; readonly step: number; readonly reason: string }
+  /** `goesBack`: what was told of later steps may be wrong, and is told again. */
+  | { readonly do: 'aligned'; readonly step: number; readonly reason: string; readonly goesBack: boolean }
+  /** All members agree on the snapshot of this step: it becomes a checkpoint. */
+  | { readonly do: 'keep'; readonly step: number }
   | { readonly do: 'stepReport'; readonly report: Extract<FromWorker, { type: 'report' }> }
   | {
       readonly do: 'evaluation';

@@ -6,7 +6,7 @@ import type { EvaluationEvent, StepEvent } from '../src/engine/events.ts';
 export class EventOrder {
   readonly #evaluateAfter: (step: number) => boolean;
   readonly #tell: (event: StepEvent | EvaluationEvent) => void;
-  readonly #held: StepEvent[] = [];
+  #held: StepEvent[] = [];
   /** The step whose evaluation comes next. */
   #awaited: number | null = null;
 
@@ -30,6 +30,12 @@ export class EventOrder {
   aligned(step: number): void {
     if (this.#awaited !== null && this.#awaited < step) this.#awaited = null;
     this.#release(step);
+  }
+
+  /** The members go back to the state after `step`: what comes after it is told again. */
+  wentBack(step: number): void {
+    this.#held = this.#held.filter((event) => event.step <= step);
+    if (this.#awaited !== null && this.#awaited > step) this.#awaited = null;
   }
 
   /** The run is over: nothing more comes. */

@@ -14,14 +14,15 @@ export interface JournalState extends Journalled {
   readonly members: readonly string[];
   /** Of all generations. */
   readonly names: ReadonlySet<string>;
-  readonly quarantined: ReadonlyMap<string, string>;
+  /** Up to which step that generation computes again; null where it does not. */
+  readonly replayTo: number | null;
   /** Where the run ended, if nothing was formed since. */
   readonly endedStep: number | null;
   /** A checkpoint was finished: from then on there is always one. */
   readonly hadCheckpoint: boolean;
 }
 
-/** A line of ours is one of five: the run's id and what it is, a generation (the first one with numerics), who is kept out, the first checkpoint, where it ended. */
+/** A line of ours is one of four: the run's id and what it is, a generation (the first one with numerics), the first checkpoint, where it ended. */
 interface Line {
   readonly runId?: unknown;
   readonly nameKey?: unknown;
@@ -31,8 +32,7 @@ interface Line {
   readonly generation?: unknown;
   readonly workerIds?: unknown;
   readonly numerics?: unknown;
-  readonly quarantined?: unknown;
-  readonly what?: unknown;
+  readonly replayTo?: unknown;
   readonly checkpoint?: unknown;
   readonly ended?: unknown;
 }
@@ -50,7 +50,7 @@ export function stateOfLines(text: string): JournalState {
   const names = new Set<string>();
   let endedStep: number | null = null;
   let hadCheckpoint = false;
-  const quarantined = new Map<string, string>();
+  let replayTo: number | null = null;
   for (const line of text.split('\n').map(parseLine)) {
     if (typeof line.runId === 'string' && line.runId.length <= limits.nameCharsMax) runId ??= line.runId;
     if (typeof line.nameKey === 'string') nameKey ??= line.nameKey;
@@ -62,11 +62,11 @@ export function stateOfLines(text: string): JournalState {
       members = isTexts(line.workerIds) ? line.workerIds : [];
       numerics ??= numericsIn(line.numerics);
       endedStep = null;
+      replayTo = Number.isSafeInteger(line.replayTo) ? (line.replayTo as number) : null;
     }
     if (Number.isSafeInteger(line.ended)) endedStep = line.ended as number;
     // Where it ended there is one, too; a journal of an older version says no more.
     hadCheckpoint ||= Number.isSafeInteger(line.checkpoint) || Number.isSafeInteger(line.ended);
-    if (typeof line.quarantined === 'string') quarantined.set(line.quarantined, String(line.what));
   }
   return {
     runId,
@@ -76,7 +76,7 @@ export function stateOfLines(text: string): JournalState {
     generation,
     members,
     names,
-    quarantined,
+    replayTo,
     endedStep,
     hadCheckpoint,
   };

@@ -1,4 +1,4 @@
-// What a coordinator must not forget: which run this is, the newest generation, who is kept out, where it ended; each line
+// What a coordinator must not forget: which run this is, the newest generation, where it ended; each line
 // fsynced before anybody hears of it (I/O). A lock (lock.ts) keeps a second coordinator out; journal-lines.ts reads lines.
 
 import { randomUUID } from 'node:crypto';
@@ -51,8 +51,8 @@ export class Journal implements Journalled {
   readonly members: readonly string[];
   /** workerIds of all generations. */
   readonly names: ReadonlySet<string>;
-  /** Who is kept out of the run, and for what. */
-  readonly quarantined: ReadonlyMap<string, string>;
+  /** Up to which step that generation computes again; null where it does not. */
+  readonly replayTo: number | null;
   /** Where the newest generation came to its end, and every worker was told so; else null. */
   readonly endedStep: number | null;
   readonly #path: string;
@@ -79,7 +79,7 @@ export class Journal implements Journalled {
     this.numerics = state.numerics;
     this.generation = state.generation;
     this.members = state.members;
-    this.quarantined = state.quarantined;
+    this.replayTo = state.replayTo;
     this.endedStep = state.endedStep;
     this.#hadCheckpoint = state.hadCheckpoint;
     this.#path = path;
@@ -127,15 +127,16 @@ export class Journal implements Journalled {
   }
 
   /** `numerics`: of the first membership, null afterwards. Durable when it returns. */
-  formed(generation: number, workerIds: readonly string[], numerics: Numerics | null): void {
+  formed(
+    generation: number,
+    workerIds: readonly string[],
+    numerics: Numerics | null,
+    replayTo: number | null = null,
+  ): void {
     assert(this.#isBegun, 'the journal says which run it is of');
     this.#isFormed = true;
-    this.#append({ generation, workerIds, ...(numerics === null ? {} : { numerics }) });
-  }
-
-  /** Durable when it returns. */
-  quarantine(workerId: string, what: string): void {
-    this.#append({ quarantined: workerId, what });
+    const more = { ...(numerics === null ? {} : { numerics }), ...(replayTo === null ? {} : { replayTo }) };
+    this.#append({ generation, workerIds, ...more });
   }
 
   /** Nobody is left who has more than the checkpoint of this step. Durable when it returns. */

@@ -3,29 +3,30 @@
 // step in flight, whoever is behind heals from one who is not, and the step is computed again. Bulk data is the shell's.
 
 import type { ErrorCode } from '../src/errors.ts';
-import { refusalOf } from './admission.ts';
 import { Arrivals, type Decision } from './arrivals.ts';
-import { Blame } from './blame.ts';
+import { Complaints, claimedAlone } from './complaints.ts';
 import { departureOf, mustHandOver } from './departure.ts';
-import type { CoordinatorEffect, CoordinatorEvent, FromWorker, Timer } from './effects.ts';
-import { formingMs } from './membership.ts';
+import type { CoordinatorEffect, CoordinatorEvent, FromMember, FromWorker, Timer } from './effects.ts';
+import { greetingOf } from './greeting.ts';
 import { PresentMembership } from './present-membership.ts';
 import { Progress, type StepResult } from './progress.ts';
 import { endingOf } from './results.ts';
 import { Roster } from './roster.ts';
-import { Takeover, takenOverText } from './takeover.ts';
-import { closeAll, type FailedAt, pausedText, sendFailure, sendRefusal, sendTo } from './tell.ts';
+import type { Ruling } from './ruling.ts';
+import { States } from './states.ts';
+import { Takeover } from './takeover.ts';
 import {
-  claimedAlone,
-  suspected,
-  type Verdict,
-  verdictOnAccusation,
-  verdictOnClaims,
-  verdictOnFailure,
-  verdictOnLate,
-  verdictOnProcessEnd,
-  verdictOnSuspicions,
-} from './verdict.ts';
+  closeAll,
+  type FailedAt,
+  pausedText,
+  sendFailure,
+  sendKeptOut,
+  sendRefusal,
+  sendTo,
+  stoppedText,
+  undecidedText,
+} from './tell.ts';
+import type { Decision as Exclusion } from './who-to-exclude.ts';
 import type { Hello, RunFacts, Worker } from './worker-record.ts';
 
 type Phase = 'gathering' | 'aligning' | 'running' | 'paused' | 'over';
@@ -37,17 +38,21 @@ export class CoordinatorMachine {
   #stopRequested = false;
   readonly #progress: Progress;
   readonly #present: PresentMembership;
-  readonly #blame: Blame;
+  readonly #complaints: Complaints;
   readonly #arrivals: Arrivals;
   readonly #takeover: Takeover;
+  readonly #states: States;
+  /** When the event that is handled came, in milliseconds of any clock. */
+  #nowMs = 0;
 
   constructor(facts: RunFacts) {
     this.#facts = facts;
     this.#progress = new Progress(facts);
     this.#present = new PresentMembership(facts, this.#progress);
-    this.#blame = new Blame(facts.quarantined);
     this.#arrivals = new Arrivals(facts, this.#roster, this.#present);
     this.#takeover = new Takeover(facts);
+    this.#states = new States(facts);
+    this.#complaints = new Complaints({ roster: this.#roster, present: this.#present, states: this.#states });
   }
 
   get phase(): Phase {
@@ -66,7 +71,8 @@ export class CoordinatorMachine {
     return this.#present.members;
   }
 
-  handle(event: CoordinatorEvent): CoordinatorEffect[] {
+  handle(event: CoordinatorEvent, nowMs = 0): CoordinatorEffect[] {
+    this.#nowMs = nowMs;
     if (this.#phase === 'over') return [];
     switch (event.is) {
       case 'connected':
@@ -84,16 +90,18 @@ export class CoordinatorMachine {
         return this.#stop();
       case 'timer':
         return this.#timer(event.timer);
+      case 'snapshotCame':
+        return this.#rule(this.#states.snapshotCame(event.step, event.digest));
       case 'snapshotWhole':
         this.#progress.snapshotWhole(event.step);
-        return this.#refuted(event.step);
+        return this.#rule(this.#complaints.refuted(event.step));
       case 'checkpointed':
         this.#progress.checkpointed(event.step);
         return this.#phase === 'running' ? this.#finishIfAll() : this.#alignIfAll();
       case 'failed':
         return this.#becomeFailed(event.code, event.message);
       case 'processEnded':
-        return this.#enforce(verdictOnProcessEnd(event.message, this.#roster.nobodyStays(), this.#blame));
+        return this.#rule(this.#complaints.processEnded(event.message));
       default:
         return event satisfies never;
     }
@@ -114,16 +122,14 @@ export class CoordinatorMachine {
       case 'leave':
         return this.#leave(worker);
       case 'failure':
-        return this.#workerFailed(worker, message);
+        return this.#failed(worker, message);
       case 'ready':
         if (message.generation === 0) return this.#dataReady(worker);
-        return this.#isMember(worker, message.generation) ? this.#memberReady(worker) : [];
+        return this.#isMember(worker, message.generation) ? this.#memberReady(worker, message.digest) : [];
       case 'suspect':
         return this.#suspect(worker, message);
       default:
-        if (this.#isMember(worker, message.generation)) return this.#ofMember(worker, message);
-        if (message.type === 'accuse') this.#confirm(worker.hello!.workerId, message);
-        return [];
+        return this.#isMember(worker, message.generation) ? this.#ofMember(worker, message) : [];
     }
   }
 
@@ -132,20 +138,14 @@ export class CoordinatorMachine {
   }
 
   /** Of this generation; anything of an older one was dropped. */
-  #ofMember(
-    worker: Worker,
-    message: Extract<
-      FromWorker,
-      { type: 'standing' | 'accuse' | 'report' | 'evaluation' | 'statePiece' | 'finished' }
-    >,
-  ): CoordinatorEffect[] {
+  #ofMember(worker: Worker, message: FromMember): CoordinatorEffect[] {
     switch (message.type) {
       case 'standing':
         return this.#standing(worker, message.hasState ? message.step : null);
-      case 'accuse': {
-        const among = { members: this.#members, isRunning: this.#phase === 'running' };
-        return this.#enforce(verdictOnAccusation(worker, message, among, this.#blame));
-      }
+      case 'accuse':
+        return this.#rule(this.#complaints.accused(worker, message, this.#phase === 'running'));
+      case 'digest':
+        return this.#rule(this.#states.told(this.#rankOf(worker), message.step, message.digest));
       case 'report':
       case 'evaluation':
       case 'statePiece':
@@ -156,42 +156,24 @@ export class CoordinatorMachine {
     }
   }
 
-  /** Of a membership that is over: another was faster to say so. */
-  #confirm(by: string, { generation, ranks }: Extract<FromWorker, { type: 'accuse' }>): void {
-    for (const rank of ranks) {
-      const about = this.#present.meantBy(by, generation, rank);
-      if (about !== undefined) this.#blame.credit.confirms(by, about);
-    }
-  }
-
   #hello(worker: Worker, hello: Hello): CoordinatorEffect[] {
-    const facts = this.#facts;
     if (worker.hello !== null) return this.#misconduct([worker], 'it said hello twice');
-    const refusal =
-      refusalOf(hello, facts, this.#present.numerics ?? this.#roster.firstHello()) ??
-      this.#blame.exclusions.refusalOf(hello.workerId);
-    if (refusal !== null) return this.#refuse(worker, refusal.code, refusal.message);
-    if (hello.generation > this.#generation) return this.#knowsMore(worker, hello);
-    const twin = this.#roster.called(hello.workerId);
-    // Nobody puts another out by its name: where that is gone, its silence soon shows it.
-    if (twin !== undefined && twin.address !== worker.address) {
-      return this.#refuse(worker, 'LOCKSTEP_CONNECT_FAILED', 'a worker of this name is here already');
-    }
+    const { workerId, generation } = hello;
+    const greeting = greetingOf(worker, hello, {
+      facts: this.#facts,
+      roster: this.#roster,
+      present: this.#present,
+      takeover: this.#takeover,
+      excluded: this.#complaints.evidence.refusalOf(workerId, this.#nowMs),
+    });
+    if (greeting.is === 'takenOver') return this.#becomeFailed('LOCKSTEP_GENERATION_OVER', greeting.message);
+    if (greeting.is === 'refused')
+      return this.#refuse(worker, greeting.refusal.code, greeting.refusal.message);
     // Its old connection broke one way, or is about to be told so: the newer one counts.
-    const dropped = twin === undefined ? [] : this.#leftOut([twin], 'it came anew');
+    const dropped = greeting.before.flatMap((each) => this.#leftOut([each], 'it came anew'));
     worker.hello = hello;
-    worker.memberOf = hello.generation;
-    return [...dropped, { do: 'welcome', connection: worker.connection, workerId: hello.workerId }];
-  }
-
-  /** Nobody but this coordinator makes generations: it ends when that is no longer so, and one word does not show it. */
-  #knowsMore(worker: Worker, { workerId, generation }: Hello): CoordinatorEffect[] {
-    const known = this.#generation;
-    if (this.#takeover.isShown(workerId, { known, isDenied: this.#members.length > 0 })) {
-      return this.#becomeFailed('LOCKSTEP_GENERATION_OVER', takenOverText(generation, known));
-    }
-    const message = `it comes with generation ${generation}, but the newest is ${known}`;
-    return this.#refuse(worker, 'LOCKSTEP_CONNECT_FAILED', message);
+    worker.memberOf = generation;
+    return [...dropped, { do: 'welcome', connection: worker.connection, workerId }];
   }
 
   /** The worker has the data set: generation 0 is the time before any membership. */
@@ -207,10 +189,10 @@ export class CoordinatorMachine {
 
   /** The one mechanism: whoever is here forms the next generation. */
   #reform(reason: string): CoordinatorEffect[] {
-    const over = this.#enforce(verdictOnClaims(this.#blame, this.#roster.nobodyStays()));
+    const over = this.#rule(this.#complaints.wentBad());
     if (over.length > 0) return over;
     const members = this.#roster.members(this.#facts.shards);
-    this.#blame.formed();
+    this.#complaints.evidence.formed();
     this.#arrivals.formed();
     const tooFew = members.length < Math.max(1, this.#facts.workersMin);
     return tooFew && !mustHandOver(members, this.#stopRequested)
@@ -221,19 +203,15 @@ export class CoordinatorMachine {
   #becomePaused(present: number, reason: string): CoordinatorEffect[] {
     this.#phase = 'paused';
     this.#present.dissolve();
-    if (this.#stopRequested) {
-      const stays =
-        this.#progress.checkpointStep === null ? 'there is no checkpoint' : 'the newest checkpoint stays';
-      const message = `stopped while the run paused (${reason}); ${stays}`;
-      return this.#becomeFailed('LOCKSTEP_STOPPED', message);
-    }
+    if (this.#stopRequested) return this.#stopped(`the run paused (${reason})`);
     const missing = Math.max(1, this.#facts.workersMin) - present;
     return [{ do: 'notice', message: pausedText(reason, missing) }];
   }
 
   #becomeAligning(members: Worker[], reason: string): CoordinatorEffect[] {
     this.#phase = 'aligning';
-    return this.#present.form(members, reason);
+    this.#states.formed(members);
+    return this.#present.form(members, reason, this.#states.replayTo);
   }
 
   #standing(worker: Worker, has: number | null): CoordinatorEffect[] {
@@ -245,13 +223,16 @@ export class CoordinatorMachine {
   }
 
   #alignIfAll(): CoordinatorEffect[] {
-    return this.#phase === 'aligning' ? this.#present.alignIfAll(this.#blame) : [];
+    return this.#phase === 'aligning' ? this.#present.alignIfAll((step) => this.#states.verifies(step)) : [];
   }
 
-  #memberReady(worker: Worker): CoordinatorEffect[] {
-    if (this.#phase !== 'aligning') return [];
+  #memberReady(worker: Worker, digest: number): CoordinatorEffect[] {
+    const { startStep } = this.#present;
+    if (this.#phase !== 'aligning' || startStep === null) return [];
     worker.ready = true;
-    if (!this.#present.isReady) return [];
+    const effects = this.#rule(this.#states.told(this.#rankOf(worker), startStep, digest));
+    if (effects.length > 0 || !this.#present.isReady) return effects;
+    if (this.#stopRequested && this.#present.isAlone) return this.#stopped('steps were computed again');
     const leaver = this.#members.find(({ leaving }) => leaving);
     if (leaver !== undefined && this.#members.length > 1) {
       // All are at its state now.
@@ -269,22 +250,70 @@ export class CoordinatorMachine {
   }
 
   #result(worker: Worker, result: StepResult): CoordinatorEffect[] {
-    const judged = this.#progress.result(this.#members.indexOf(worker), worker, result);
+    const rank = this.#rankOf(worker);
+    const judged = this.#progress.result(rank, worker, result);
     if ('problem' in judged) return this.#misconduct([worker], judged.problem);
-    if (result.type === 'finished') {
-      worker.finished = result;
-      return this.#finishIfAll();
-    }
+    if (result.type === 'finished') return this.#memberFinished(worker, result);
     const isStep = result.type === 'report' && !this.#stopRequested;
     return [...judged.news, ...(isStep ? this.#decided(this.#arrivals.stepTold(result.step)) : [])];
   }
 
-  /** They say what cannot be: the run goes on without them, and they are not let in again. */
   #misconduct(workers: readonly Worker[], what: string): CoordinatorEffect[] {
-    const ids = workers.map(({ hello }) => hello!.workerId);
-    for (const workerId of ids) this.#blame.exclusions.quarantine(workerId, what);
-    const kept = ids.map((workerId): CoordinatorEffect => ({ do: 'quarantine', workerId, what }));
-    return [...kept, ...this.#leftOut(workers, what)];
+    return this.#rule(this.#complaints.certain(this.#nowMs, workers, what));
+  }
+
+  /** The run goes on without them; where it is certain that they do wrong they are told so. */
+  #exclude({ workers, reason, isCertain }: Exclusion): CoordinatorEffect[] {
+    if (workers.length === 0) return this.#reform(reason);
+    const gone = workers.flatMap((workerId) => this.#roster.called(workerId) ?? []);
+    return [...(isCertain ? sendKeptOut(gone, reason) : []), ...this.#leftOut(gone, reason)];
+  }
+
+  #memberFinished(worker: Worker, finished: StepResult & { type: 'finished' }): CoordinatorEffect[] {
+    const waits = this.#present.firstFinished();
+    worker.finished = finished;
+    const effects = this.#rule(this.#states.ended(this.#rankOf(worker), finished));
+    return effects.length > 0 ? effects : [...waits, ...this.#finishIfAll()];
+  }
+
+  #rankOf(worker: Worker): number {
+    return this.#members.indexOf(worker);
+  }
+
+  #rule(ruling: Ruling): CoordinatorEffect[] {
+    switch (ruling.is) {
+      case 'nothing':
+        return [];
+      case 'wait':
+        return [...ruling.effects];
+      case 'agreed':
+        return [{ do: 'keep', step: ruling.step }];
+      case 'wrong': {
+        const workers = ruling.ranks.flatMap((rank) => this.#members[rank] ?? []);
+        return workers.length === 0 ? [] : this.#misconduct(workers, ruling.what);
+      }
+      case 'excluded':
+        return this.#exclude(ruling.decision);
+      case 'gone':
+        return this.#leftOut(ruling.workers, ruling.why);
+      case 'refuted':
+        // Its process ends in order: that of one wrong worker must not end the run.
+        return [...sendTo(ruling.workers, { type: 'released' }), ...this.#gone(ruling.workers, ruling.why)];
+      case 'form':
+        return this.#reform(ruling.reason);
+      case 'undecided': {
+        const text = undecidedText(ruling.what, this.#progress.checkpointStep);
+        return this.#becomeFailed('LOCKSTEP_WEIGHTS_DIFFER', text, { step: ruling.step });
+      }
+      case 'over':
+        return this.#becomeFailed(ruling.code, ruling.message, ruling.at);
+      default:
+        return ruling satisfies never;
+    }
+  }
+
+  #stopped(during: string): CoordinatorEffect[] {
+    return this.#becomeFailed('LOCKSTEP_STOPPED', stoppedText(during, this.#progress.checkpointStep));
   }
 
   #finishIfAll(): CoordinatorEffect[] {
@@ -293,14 +322,12 @@ export class CoordinatorMachine {
     switch (ending.is) {
       case 'notYet':
         return [];
-      case 'different':
-        return this.#becomeFailed('LOCKSTEP_WEIGHTS_DIFFER', ending.how);
       case 'tooEarly':
-        return this.#reform(`all stopped at step ${ending.step}, and were not told to`);
+        return this.#states.replayTo === ending.step
+          ? this.#reform(this.#states.replayed(ending.step))
+          : this.#reform(`all stopped at step ${ending.step}, and were not told to`);
       case 'claimedAlone':
-        return this.#reform(claimedAlone(ending.worker));
-      case 'oneDiffers':
-        return this.#misconduct([ending.worker], ending.how);
+        return this.#rule(claimedAlone(ending.worker));
       case 'handedOver':
         return [...this.#release(this.#members[0]!), ...this.#reform('the last worker left')];
       case 'end':
@@ -311,7 +338,11 @@ export class CoordinatorMachine {
 
   #stop(): CoordinatorEffect[] {
     this.#stopRequested = true;
-    if (this.#phase === 'running') return this.#present.tell({ type: 'stop', generation: this.#generation });
+    if (this.#phase === 'running') {
+      // Each is at a step of its own.
+      if (this.#present.isAlone) return this.#stopped('steps were computed again');
+      return this.#present.tell({ type: 'stop', generation: this.#generation });
+    }
     if (this.#phase === 'aligning') return [];
     if (mustHandOver(this.#roster.present(), true)) return this.#reform('the run is to stop');
     return this.#phase === 'gathering'
@@ -347,52 +378,34 @@ export class CoordinatorMachine {
     if (this.#phase === 'gathering' && generation === this.#generation) {
       return this.#decided(this.#arrivals.neverBack(by, rank));
     }
-    return this.#isMember(by, generation) ? suspected(by, suspicion, this.#members, this.#blame) : [];
+    return this.#isMember(by, generation) ? this.#rule(this.#complaints.suspected(by, suspicion)) : [];
   }
 
   #timer(timer: Timer): CoordinatorEffect[] {
     if (timer.kind === 'gathering') {
       return this.#phase === 'gathering' ? this.#decided(this.#arrivals.gatheredLong()) : [];
     }
-    if ('workerId' in timer) return this.#blame.due(timer);
     if (timer.generation !== this.#generation) return [];
     switch (timer.kind) {
-      case 'suspicion':
-        return this.#enforce(verdictOnSuspicions(this.#members, this.#blame));
+      case 'evidence':
+        return this.#rule(this.#complaints.due(this.#nowMs));
+      case 'replaying':
+        return this.#late(this.#members.filter(({ finished }) => finished === null));
       case 'forming':
-        return this.#phase === 'aligning' ? this.#late(timer) : [];
+        return this.#phase === 'aligning' ? this.#formsLate(timer) : [];
       case 'joining':
       case 'joinAtLatest':
         return this.#stopRequested ? [] : this.#decided(this.#arrivals.due(timer.kind));
     }
   }
 
-  /** All as late as each other have the same time once more. */
-  #late(timer: Timer): CoordinatorEffect[] {
+  #formsLate(timer: Timer): CoordinatorEffect[] {
     const late = this.#present.late();
-    if (late.length > 0) return this.#enforce(verdictOnLate(late, this.#blame));
-    const message = `generation ${this.#generation} takes long to form, with all of its workers`;
-    return [
-      { do: 'notice', message },
-      { do: 'setTimer', timer, ms: formingMs },
-    ];
+    return late.length > 0 ? this.#late(late) : this.#present.waitsOn(timer);
   }
 
-  #enforce(verdict: Verdict): CoordinatorEffect[] {
-    switch (verdict.is) {
-      case 'none':
-        return [];
-      case 'again':
-        return [...verdict.effects, ...this.#reform(verdict.why)];
-      case 'leftOut':
-        return [...verdict.effects, ...this.#leftOut(verdict.workers, verdict.why)];
-      case 'keptOut':
-        return [...verdict.effects, ...this.#misconduct(verdict.workers, verdict.what)];
-      case 'over':
-        return this.#becomeFailed(verdict.code, verdict.message, verdict.at);
-      default:
-        return verdict satisfies never;
-    }
+  #late(workers: readonly Worker[]): CoordinatorEffect[] {
+    return this.#rule(this.#complaints.late(this.#nowMs, workers));
   }
 
   #closed({ connection, why, misconduct }: CoordinatorEvent & { is: 'closed' }): CoordinatorEffect[] {
@@ -416,22 +429,11 @@ export class CoordinatorMachine {
     return wasMember ? this.#reform(reason) : [{ do: 'notice', message: reason }];
   }
 
-  #workerFailed(worker: Worker, message: Extract<FromWorker, { type: 'failure' }>): CoordinatorEffect[] {
-    worker.failed = true;
-    const isOfNewest = worker.memberOf === this.#generation && this.#generation > 0;
-    const [nobodyStays, isRunning] = [this.#roster.nobodyStays(), this.#phase === 'running'];
-    const among = { members: this.#members, isOfNewest, nobodyStays, isRunning };
-    const effects = this.#enforce(verdictOnFailure(worker, message, among, this.#blame));
+  #failed(worker: Worker, message: FromWorker & { type: 'failure' }): CoordinatorEffect[] {
+    const isRunning = this.#phase === 'running';
+    const effects = this.#rule(this.#complaints.failed(worker, message, isRunning));
     // Where the others finished before it, nothing else will end the wait.
     return effects.length === 0 && isRunning ? this.#finishIfAll() : effects;
-  }
-
-  /** The state after `step` is finite: whoever claimed otherwise computes wrongly. */
-  #refuted(step: number): CoordinatorEffect[] {
-    const workers = this.#blame.claims.refutedBy(step).flatMap((id) => this.#roster.called(id) ?? []);
-    // Released, so that its process ends in order: that of one wrong worker must not end the run.
-    const gone = this.#gone(workers, 'it alone says that the model has diverged');
-    return [...sendTo(workers, { type: 'released' }), ...gone];
   }
 
   #refuse(worker: Worker, code: ErrorCode, message: string): CoordinatorEffect[] {

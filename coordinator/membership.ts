@@ -47,14 +47,21 @@ export function formation(
   members: readonly Worker[],
   { shards, endStep }: Pick<RunFacts, 'shards' | 'endStep'>,
   reason: string,
-  numerics: Numerics | null,
+  { numerics, replayTo }: { readonly numerics: Numerics | null; readonly replayTo: number | null },
 ): CoordinatorEffect[] {
   const list = memberList(members, shards);
   const { backend, variant, fingerprint } = members[0]!.hello!;
   const summary = members.map(({ hello }) => ({ workerId: hello!.workerId, threads: hello!.threads }));
-  const message = { type: 'membership', generation, members: list, endStep } as const;
+  const alone = replayTo !== null;
+  const message = {
+    type: 'membership',
+    generation,
+    members: list,
+    endStep: replayTo ?? endStep,
+    alone,
+  } as const;
   return [
-    { do: 'journal', generation, workerIds: list.map(({ workerId }) => workerId), numerics },
+    { do: 'journal', generation, workerIds: list.map(({ workerId }) => workerId), numerics, replayTo },
     { do: 'formed', generation, members: summary, backend, variant, fingerprint, reason, formingMs },
     ...members.map(
       ({ connection }, rank) => ({ do: 'send', connection, message: { ...message, rank } }) as const,
@@ -108,13 +115,17 @@ export function alignmentOf(standings: readonly Standing[], checkpointStep: numb
   };
 }
 
-/** Null until all have told their standing, and while something newer than what they have is on its way to the disk. */
+/**
+ * Null until all have told their standing, and while something newer than what they have is on its way to the disk. `goesBack`:
+ * what they have does not count, as it differs.
+ */
 export function alignmentIfKnown(
   members: readonly Worker[],
   progress: Pick<Progress, 'checkpointStep' | 'writesNewerThan'>,
+  goesBack: boolean,
 ): Alignment | null {
   const standings = members.flatMap(({ standing }, rank) =>
-    standing === undefined ? [] : [{ rank, step: standing }],
+    standing === undefined ? [] : [{ rank, step: goesBack ? null : standing }],
   );
   if (standings.length < members.length) return null;
   if (progress.writesNewerThan(Math.max(...standings.map(({ step }) => step ?? 0)))) return null;

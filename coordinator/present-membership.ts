@@ -1,9 +1,8 @@
 // The newest membership: who is in it, and how far its forming has come. It remembers and tells; when a membership is formed,
 // and what follows when it stands, is the machine's. Pure.
 
-import type { Blame } from './blame.ts';
-import type { CoordinatorEffect, ToWorker } from './effects.ts';
-import { type Alignment, alignmentIfKnown, formation, lateToForm } from './membership.ts';
+import type { CoordinatorEffect, Timer, ToWorker } from './effects.ts';
+import { type Alignment, alignmentIfKnown, formation, formingMs, lateToForm } from './membership.ts';
 import type { Progress } from './progress.ts';
 import { type Numerics, numericsOf } from './run-identity.ts';
 import { sendAlignment, sendTo } from './tell.ts';
@@ -15,12 +14,11 @@ export class PresentMembership {
   #generation: number;
   #members: readonly Worker[] = [];
   #numerics: Numerics | null;
-  /** workerIds of the newest membership that was formed and of the one before, in rank order. */
-  #formed: readonly { readonly generation: number; readonly workerIds: readonly string[] }[] = [];
   /** Where the members were told to go on; null until they were. */
   #alignment: Alignment | null = null;
   /** So often the time to form was over. */
   #timesLate = 0;
+  #isAlone = false;
 
   constructor(facts: RunFacts, progress: Progress) {
     this.#facts = facts;
@@ -43,6 +41,16 @@ export class PresentMembership {
     return this.#numerics;
   }
 
+  /** Each member computes all shards itself, from the newest checkpoint on. */
+  get isAlone(): boolean {
+    return this.#isAlone;
+  }
+
+  /** The step after which the members went on; null until they were told. */
+  get startStep(): number | null {
+    return this.#alignment?.step ?? null;
+  }
+
   get isReady(): boolean {
     return this.#members.every(({ ready }) => ready);
   }
@@ -51,25 +59,19 @@ export class PresentMembership {
     return this.#members.includes(worker);
   }
 
-  /** Whom another member of this generation, which may just be over, means by this rank. */
-  meantBy(by: string, generation: number, rank: number): string | undefined {
-    const formed = this.#formed.find((each) => each.generation === generation);
-    return formed?.workerIds.includes(by) ? formed.workerIds[rank] : undefined;
-  }
-
   tell(message: ToWorker): CoordinatorEffect[] {
     return sendTo(this.#members, message);
   }
 
-  /** The next generation. */
-  form(members: readonly Worker[], reason: string): CoordinatorEffect[] {
+  /** The next generation. `replayTo`: it computes again up to there; null: it goes on. */
+  form(members: readonly Worker[], reason: string, replayTo: number | null): CoordinatorEffect[] {
+    this.#isAlone = replayTo !== null;
     this.#alignment = null;
     this.#timesLate = 0;
     this.#generation += 1;
     this.#members = members;
-    const workerIds = members.map(({ hello }) => hello!.workerId);
-    this.#formed = [{ generation: this.#generation, workerIds }, ...this.#formed.slice(0, 1)];
-    this.#progress.formed(members.length);
+    // Rank 0 speaks for all where each has all shards.
+    this.#progress.formed(this.#isAlone ? 1 : members.length);
     for (const member of members) {
       member.memberOf = this.#generation;
       member.standing = undefined;
@@ -78,7 +80,7 @@ export class PresentMembership {
     }
     const first = this.#numerics === null ? numericsOf(members[0]!.hello!) : null;
     this.#numerics ??= first;
-    return formation(this.#generation, members, this.#facts, reason, first);
+    return formation(this.#generation, members, this.#facts, reason, { numerics: first, replayTo });
   }
 
   /** The run pauses. */
@@ -92,17 +94,36 @@ export class PresentMembership {
     return lateToForm(this.#members, this.#alignment, this.#timesLate > 1);
   }
 
+  /** All are as late as each other, and have the same time once more. */
+  waitsOn(timer: Timer): CoordinatorEffect[] {
+    const message = `generation ${this.#generation} takes long to form, with all of its workers`;
+    return [
+      { do: 'notice', message },
+      { do: 'setTimer', timer, ms: formingMs },
+    ];
+  }
+
+  /** The others have as long, where each computes alone and nobody else would notice that one does not come to its end. */
+  firstFinished(): CoordinatorEffect[] {
+    const isFirst = this.#members.every(({ finished }) => finished === null);
+    const timer = { kind: 'replaying', generation: this.#generation } as const;
+    return this.#isAlone && isFirst ? [{ do: 'setTimer', timer, ms: formingMs }] : [];
+  }
+
   /** Tells the members where they go on, once all have told their standing. */
-  alignIfAll(blame: Blame): CoordinatorEffect[] {
-    const alignment = this.#alignment !== null ? null : alignmentIfKnown(this.#members, this.#progress);
+  alignIfAll(verifies: (step: number) => boolean): CoordinatorEffect[] {
+    const goesBack = this.#isAlone;
+    const alignment =
+      this.#alignment !== null ? null : alignmentIfKnown(this.#members, this.#progress, goesBack);
     if (alignment === null) return [];
     this.#alignment = alignment;
     const { step, reason } = alignment;
+    if (goesBack) this.#progress.wentBack(step);
     this.#progress.aligned(step);
-    const verify = blame.verifies(step + 1, this.#generation);
+    const verify = verifies(step + 1);
     const more = { ...this.#progress.owedAfter(step), verify };
     return [
-      { do: 'aligned', step, reason },
+      { do: 'aligned', step, reason, goesBack },
       ...sendAlignment(alignment, this.#members, this.#generation, more),
     ];
   }

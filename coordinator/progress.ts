@@ -45,6 +45,12 @@ export class Progress {
     this.#results.aligned(step);
   }
 
+  /** The run went on from an earlier step: what was told of later ones may be wrong. */
+  wentBack(step: number): void {
+    this.#reported = step;
+    this.#evaluated = step;
+  }
+
   snapshotWhole(step: number): void {
     this.#wholeStep = Math.max(step, this.#wholeStep);
   }

@@ -139,9 +139,6 @@ export class MemberResults {
 /** What it means that members have come to the end of their steps. */
 export type Ending =
   | { readonly is: 'notYet' }
-  | { readonly is: 'different'; readonly how: string }
-  /** One alone has other weights than all the others. */
-  | { readonly is: 'oneDiffers'; readonly worker: Worker; readonly how: string }
   /** The last worker leaves, and the state that it handed over is a checkpoint on disk. */
   | { readonly is: 'handedOver' }
   /** The others came to the end of their steps; this one claims that a step has gone bad. */
@@ -150,7 +147,7 @@ export type Ending =
   | { readonly is: 'tooEarly'; readonly step: number }
   | { readonly is: 'end'; readonly step: number; readonly weightsSha256: string };
 
-/** `endStep`: from there on it is the end of the run, not of a worker's part in it. */
+/** Members that came to unlike ends are told apart before. `endStep`: from there on it is the end of the run, not of a worker's part in it. */
 export function endingOf(
   members: readonly Worker[],
   endStep: number,
@@ -159,33 +156,8 @@ export function endingOf(
   if (members.some(({ finished, failed }) => finished === null && !failed)) return { is: 'notYet' };
   const claimant = members.find(({ failed }) => failed);
   if (claimant !== undefined) return { is: 'claimedAlone', worker: claimant };
-  const how = weightsDifference(members);
-  if (how !== null) {
-    const worker = oddOneOut(members);
-    return worker === null ? { is: 'different', how } : { is: 'oneDiffers', worker, how };
-  }
   const { step, weightsSha256 } = members[0]!.finished!;
   if (step >= endStep) return { is: 'end', step, weightsSha256 };
   if (!members.some(({ leaving }) => leaving)) return { is: 'tooEarly', step };
   return { is: progress.isOnDisk(step) ? 'handedOver' : 'notYet' };
-}
-
-/** Rank 0 is never it: its state may be on disk by now. */
-function oddOneOut(members: readonly Worker[]): Worker | null {
-  const [first, ...others] = members;
-  const odd = others.filter(({ finished }) => !isSame(finished!, first!.finished!));
-  return odd.length === 1 && members.length > 2 ? odd[0]! : null;
-}
-
-type Finished = NonNullable<Worker['finished']>;
-
-const isSame = (a: Finished, b: Finished): boolean =>
-  a.weightsSha256 === b.weightsSha256 && a.step === b.step;
-
-/** One line where members that have all finished have not the same weights, else null. */
-export function weightsDifference(members: readonly Worker[]): string | null {
-  const [first, ...others] = members.map(({ finished, hello }) => ({ ...finished!, name: hello!.workerId }));
-  const different = others.find((each) => !isSame(each, first!));
-  if (different === undefined) return null;
-  return `after step ${first!.step} worker ${different.name} has other weights than worker ${first!.name}: one of the two machines computes wrongly`;
 }

@@ -53,6 +53,8 @@ export class CoordinatorSession {
   readonly #welcomed = new Map<ConnectionId, string>();
   readonly #result = deferred<RunResult>();
   readonly #allClosed = deferred<void>();
+  /** Connections are being ended, and no more are taken. */
+  #isClosing = false;
   #nextConnection = 1;
   #generation = 0;
   /** Members of it. */
@@ -76,7 +78,7 @@ export class CoordinatorSession {
       runId: journal.runId,
       generation: journal.generation,
       membersBefore: options.membersComeBack ? journal.members : [],
-      quarantined: journal.quarantined,
+      replayTo: journal.replayTo,
       workersWanted: options.workersWanted,
       workersMin: options.workersMin,
       shards: plan.config.shards,
@@ -93,6 +95,7 @@ export class CoordinatorSession {
       checkpointAfter: (step) => step > 0 && (step === plan.endStep || cadence.checkpointAfter(step)),
     });
     this.#keeper = new CheckpointKeeper(plan, from, {
+      came: (step, digest) => this.#handle({ is: 'snapshotCame', step, digest }),
       whole: (step) => {
         journal.check();
         this.#handle({ is: 'snapshotWhole', step });
@@ -121,7 +124,8 @@ export class CoordinatorSession {
 
   /** A worker that passed the upgrade. */
   accept(link: Link<'coordinator'>): void {
-    if (this.#machine.phase === 'over') {
+    // Until the last checkpoint is written the run is not over for a worker that comes back: it is told how it ended.
+    if (this.#isClosing) {
       link.close(closeCodes.failure, 'the run is over');
       return;
     }
@@ -152,7 +156,7 @@ export class CoordinatorSession {
       onClose: (reason) => {
         this.#links.delete(connection);
         this.#welcomed.delete(connection);
-        if (this.#machine.phase === 'over' && this.#links.size === 0) this.#allClosed.resolve();
+        if (this.#isClosing && this.#links.size === 0) this.#allClosed.resolve();
         this.#handle({
           is: 'closed',
           connection,
@@ -179,7 +183,7 @@ export class CoordinatorSession {
 
   #handle(event: CoordinatorEvent): void {
     try {
-      for (const effect of this.#machine.handle(event)) this.#carryOut(effect);
+      for (const effect of this.#machine.handle(event, performance.now())) this.#carryOut(effect);
     } catch (error) {
       this.#broke(error);
     }
@@ -248,14 +252,15 @@ export class CoordinatorSession {
         this.#formed(effect);
         return;
       case 'aligned':
+        if (effect.goesBack) {
+          this.#keeper.wentBack(effect.step);
+          this.#order.wentBack(effect.step);
+        }
         this.#order.aligned(effect.step);
         onEvent({ event: 'notice', message: `generation ${this.#generation}: ${effect.reason}` });
         return;
       case 'journal':
-        this.#options.journal.formed(effect.generation, effect.workerIds, effect.numerics);
-        return;
-      case 'quarantine':
-        this.#options.journal.quarantine(effect.workerId, effect.what);
+        this.#options.journal.formed(effect.generation, effect.workerIds, effect.numerics, effect.replayTo);
         return;
       case 'setTimer':
         this.#setTimer(effect.timer, effect.ms);
@@ -272,6 +277,9 @@ export class CoordinatorSession {
       }
       case 'statePiece':
         this.#takePiece(effect.connection, effect.piece);
+        return;
+      case 'keep':
+        this.#background(this.#keeper.keep(effect.step));
         return;
       case 'end':
         this.#over();
@@ -372,7 +380,7 @@ export class CoordinatorSession {
 
   #takePiece(connection: ConnectionId, piece: MessageOf<'statePiece'>): void {
     try {
-      this.#background(this.#keeper.take(piece));
+      this.#keeper.take(piece);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.#handle({ is: 'misconduct', connection, what: `it sent a wrong snapshot: ${error.message}` });
@@ -421,6 +429,7 @@ export class CoordinatorSession {
 
   /** Ends every connection in order; resolves when all have ended, which a link does within limits.closeTimeoutMs. */
   #closeAll(last: MessageOf<'done' | 'failure'> | null): Promise<void> {
+    this.#isClosing = true;
     for (const link of this.#links.values()) {
       if (last !== null) link.send(last);
       link.close(last?.type === 'done' ? closeCodes.done : closeCodes.failure);

@@ -2,6 +2,7 @@
 
 import { type ErrorCode, errorCodes } from '../src/errors.ts';
 import type { CoordinatorEffect, ToWorker } from './effects.ts';
+import { keptOut } from './evidence.ts';
 import type { Alignment } from './membership.ts';
 import type { Worker } from './worker-record.ts';
 
@@ -58,6 +59,17 @@ export function pausedText(reason: string, missing: number): string {
   return `${reason}; the run pauses until ${missing} more worker${missing > 1 ? 's' : ''} joined`;
 }
 
+/** `during`: what the run was at. */
+export function stoppedText(during: string, checkpointStep: number | null): string {
+  const stays = checkpointStep === null ? 'there is no checkpoint' : 'the newest checkpoint stays';
+  return `stopped while ${during}; ${stays}`;
+}
+
+export function undecidedText(what: string, checkpointStep: number | null): string {
+  const newest = checkpointStep === null ? 'its seed' : `the checkpoint of step ${checkpointStep}`;
+  return `${what}. The run stands at ${newest}, on which all agreed: --resume with other machines`;
+}
+
 /** It is not let in; its connection ends. */
 export function sendRefusal(worker: Worker, code: ErrorCode, message: string): CoordinatorEffect[] {
   const { connection, address } = worker;
@@ -66,6 +78,13 @@ export function sendRefusal(worker: Worker, code: ErrorCode, message: string): C
     { do: 'close', connection },
     { do: 'notice', message: `refused a worker at ${address}: ${message}` },
   ];
+}
+
+/** They do wrong for certain: their processes end, and may be started anew. */
+export function sendKeptOut(workers: readonly Worker[], reason: string): CoordinatorEffect[] {
+  return workers.flatMap((worker) =>
+    sendTo([worker], { type: 'refused', ...keptOut(worker.hello!.workerId, reason) }),
+  );
 }
 
 /** The code that a worker names, where there is such a code. */

@@ -16,8 +16,8 @@ export interface RunFacts extends AdmissionFacts {
   readonly generation: number;
   /** workerIds of that generation that may come back, in rank order. */
   readonly membersBefore: readonly string[];
-  /** Who is kept out of the run, and for what. */
-  readonly quarantined: ReadonlyMap<string, string>;
+  /** That generation computes again up to this step; null: it does not. */
+  readonly replayTo: number | null;
   readonly shards: number;
   /** Numbers reported a sample: the loss and the metrics. */
   readonly reports: number;

@@ -32,6 +32,8 @@ interface MessageRow {
 
 const generation = integer();
 const step = integer();
+/** CRC-32 of a state's sections, one after another. */
+const digest = integer();
 const bytesTotal = integer(2 ** 48);
 const sha256 = hex(64);
 const name = text(limits.nameCharsMax);
@@ -110,6 +112,11 @@ export const messages = {
       rank: integer(limits.workersMax),
       /** The last step to take now: the end of the run, or earlier where the run is to stop and be resumed. */
       endStep: step,
+      /**
+       * Every member computes all shards of every step itself, up to `endStep`, and nothing is exchanged: the members' states
+       * differed, and equal recomputations are right. Rank 0 reports, evaluates and sends snapshots as a worker alone does.
+       */
+      alone: flag,
     },
   },
   /** What a member has: the state after `step` committed steps, or none. */
@@ -133,8 +140,11 @@ export const messages = {
       verify: flag,
     },
   },
-  /** Mesh, engine and state of this generation stand. Generation 0: the data set is here, a membership may be formed. */
-  ready: { direction: 'up', fields: { generation } },
+  /**
+   * Mesh, engine and state of this generation stand; `digest` is that of the state. Generation 0: the data set is here, a
+   * membership may be formed; the digest is 0.
+   */
+  ready: { direction: 'up', fields: { generation, digest } },
   start: { direction: 'down', fields: { generation } },
   /** A peer cannot be reached or has gone; the sender's step cannot end. */
   suspect: {
@@ -191,6 +201,11 @@ export const messages = {
     direction: 'up',
     fields: { generation, step, firstShard: shard, sums: floats(limits.shardSumsBytesMax) },
   },
+  /**
+   * Every worker, after every so many steps, before each snapshot is due and before `finished`: the digest of its state after
+   * `step`. Equal states have equal digests.
+   */
+  digest: { direction: 'up', fields: { generation, step, digest } },
   /** Finish the step in flight, send the snapshot if asked to, and end with `finished`. */
   stop: { direction: 'down', fields: { generation } },
   finished: { direction: 'up', fields: { generation, step, weightsSha256: sha256 } },

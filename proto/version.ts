@@ -1,7 +1,7 @@
 // What both sides must agree on before anything else is said.
 
 /** Rises whenever a message or its meaning changes; sent in the headers of the upgrade and in hello. */
-export const protocolVersion = 4;
+export const protocolVersion = 5;
 
 /** Header of the upgrade, and of every answer to it, that carries the sender's version of the protocol. */
 export const versionHeader = 'x-lockstep-protocol';

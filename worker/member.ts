@@ -6,6 +6,7 @@ import { limits } from '../proto/limits.ts';
 import type { MessageFrom, MessageOf } from '../proto/messages.ts';
 import { silenceOnceCompiledMs } from '../proto/silence.ts';
 import { sendPieces } from '../proto/transport/bulk.ts';
+import { isDigestDue, stateDigest } from '../src/checkpoint/state-digest.ts';
 import type { Dataset } from '../src/data/dataset.ts';
 import { cadenceOf } from '../src/engine/cadence.ts';
 import { StepSchedule } from '../src/engine/schedule.ts';
@@ -89,7 +90,7 @@ export class Member {
     const { membership, network } = this.#options;
     const [lanes] = await Promise.all([
       this.#engine(),
-      membership.members.length > 1 && network !== null ? this.#connect(network) : null,
+      this.#hasPeers && network !== null ? this.#connect(network) : null,
     ]);
     this.#ending.signal.throwIfAborted();
     const align = await this.#align.promise;
@@ -125,6 +126,13 @@ export class Member {
     this.#steps?.stop();
   }
 
+  /** Of the state as it is. */
+  digest(): number {
+    const { run, backend } = this.#options;
+    const vectors = stateVectors(this.#lanes!.memory, run.layout);
+    return stateDigest(vectors, backend.backend.bytes?.checksum);
+  }
+
   /** A piece of the state of the start, from the coordinator. */
   takeState(piece: MessageOf<'statePiece'>): void {
     this.#healing.take(null, piece);
@@ -147,12 +155,18 @@ export class Member {
     return held;
   }
 
+  /** Not where every member computes all shards itself. */
+  get #hasPeers(): boolean {
+    const { members, alone } = this.#options.membership;
+    return members.length > 1 && !alone;
+  }
+
   async #engine(): Promise<LanePool> {
     const { run, membership, threads, dataset } = this.#options;
     const { members, rank } = membership;
-    const { firstShard, endShard } = members[rank]!;
     const { shards } = run.config;
-    const boundaries = [...members.map((member) => member.firstShard), shards];
+    const { firstShard, endShard } = this.#hasPeers ? members[rank]! : { firstShard: 0, endShard: shards };
+    const boundaries = this.#hasPeers ? [...members.map((member) => member.firstShard), shards] : [0, shards];
     // In the turn in which the standing was said: coordinator and peers have no patience with what comes after it.
     const compiled = compileFor(run, { shards, firstShard, endShard, boundaries, lanes: threads.lanes });
     this.#lanes = await LanePool.create({ compiled, threads, splits: dataset });
@@ -273,11 +287,13 @@ export class Member {
         buckets: compiled.buckets.length,
         stepsPerTaskMax: compiled.tables.count,
         endStep,
-        evaluateAfter: (step) => cadence.evaluateAfter(step),
+        // Where each has all shards one says for all what they come to.
+        evaluateAfter: (step) => (this.#hasPeers || rank === 0) && cadence.evaluateAfter(step),
         checkpointAfter: (step) => cadence.checkpointAfter(step),
+        digestAfter: (step) => membership.members.length > 1 && isDigestDue(step),
       },
       startStep: align.step,
-      owed: { evaluate: align.evaluate, snapshot: align.snapshot },
+      owed: { evaluate: align.evaluate && (this.#hasPeers || rank === 0), snapshot: align.snapshot },
       generation,
       lanes,
       peers: this.#peers,
@@ -286,6 +302,7 @@ export class Member {
       batch,
       isReporter: rank === 0,
       send,
+      digest: () => this.digest(),
       checkState: (step) => checkFinite(step, lanes.memory, run.layout),
       snapshot: (step, last) => snapshot(step, last, lanes),
       diagnose: async (step, sums) => {
@@ -297,7 +314,7 @@ export class Member {
       onAccused: this.#options.onAccused,
       onPeerOverdue: (late, why) => this.#options.onPeerLost(late, why, false),
       lease: this.#options.lease,
-      shardsMax: Math.ceil(run.config.shards / membership.members.length),
+      shardsMax: Math.ceil(run.config.shards / (this.#hasPeers ? membership.members.length : 1)),
       onFinished: (step) => onFinished(step, lanes),
       onFailed,
     });

@@ -38,6 +38,8 @@ export interface WorkerSessionOptions {
   readonly link: Link<'worker'>;
   /** Dials the coordinator again, for as long as it is worth it; null where there is no way back. Rejects when given up. */
   readonly redial: ((signal: AbortSignal, after: BeforeRedial) => Promise<Link<'worker'>>) | null;
+  /** From 0 to below 1: workers that lost their coordinator together do not come back in step. */
+  readonly random?: () => number;
   readonly hello: Omit<MessageOf<'hello'>, 'runId' | 'generation' | 'nameSecret'>;
   readonly backend: ChosenBackend;
   /** Threads that compute. */
@@ -208,7 +210,7 @@ export class WorkerSession {
         this.#member!.stop();
         return;
       case 'redial':
-        this.#background(this.#redial(effect.afterMs, effect.refusal ?? null));
+        this.#background(this.#redial(effect.afterMs * this.#jitter(), effect.refusal ?? null));
         return;
       case 'end':
         this.#outcome.resolve({
@@ -260,6 +262,11 @@ export class WorkerSession {
     this.#background(this.#warm.then(() => (isCurrent() ? this.#handle(event) : undefined)));
   }
 
+  /** From a half to below one and a half. */
+  #jitter(): number {
+    return 0.5 + (this.#options.random ?? Math.random)();
+  }
+
   /** Steps go on without the coordinator as long as all peers are there. */
   async #redial(afterMs: number, refusal: string | null): Promise<void> {
     const { redial } = this.#options;
@@ -269,7 +276,7 @@ export class WorkerSession {
     }
     let link: Link<'worker'>;
     try {
-      if (afterMs > 0) await sleep(afterMs, undefined, { signal: this.#ending.signal });
+      await sleep(afterMs, undefined, { signal: this.#ending.signal });
       link = await redial(this.#ending.signal, { welcomed: this.#prepared !== null, refusal });
     } catch (error) {
       this.#handle({
@@ -339,7 +346,7 @@ export class WorkerSession {
         this.#handle({ is: 'peerLost', generation, rank, why: error.message, broken: false });
       return;
     }
-    this.#handle({ is: 'aligned', generation });
+    this.#handle({ is: 'aligned', generation, digest: member.digest() });
   }
 
   /** Told after the snapshots on their way have left: they are from before the failure, and good. */

@@ -25,7 +25,7 @@ export type WorkerEvent =
   /** The lanes are idle; `step`: of the state that is here, null where there is none. */
   | { readonly is: 'quiet'; readonly generation: number; readonly step: number | null }
   /** Engine, mesh and state of this generation stand. */
-  | { readonly is: 'aligned'; readonly generation: number }
+  | { readonly is: 'aligned'; readonly generation: number; readonly digest: number }
   /** Another member cannot be reached, or is gone. */
   | ({ readonly is: 'peerLost'; readonly generation: number } & LostPeer)
   /** What came from these ranks in this step cannot be right; no ranks: it is not known from whom it came. */
@@ -69,7 +69,7 @@ export type WorkerEffect =
   | { readonly do: 'takeState'; readonly piece: MessageOf<'statePiece'> }
   | { readonly do: 'begin' }
   | { readonly do: 'stopSteps' }
-  /** Look for the coordinator again, not before `afterMs` milliseconds have passed; `refusal`: why it did not want this worker now. */
+  /** Look for the coordinator again, after about so many milliseconds; `refusal`: why it did not want this worker now. */
   | { readonly do: 'redial'; readonly afterMs: number; readonly refusal?: string }
   /** `stoppedAt`: the step after which the coordinator stopped the run; null where it is finished, or this worker is released. */
   | { readonly do: 'end'; readonly stoppedAt: number | null }
@@ -77,6 +77,9 @@ export type WorkerEffect =
 
 /** A worker that was turned away for a while asks again after this long, in milliseconds. */
 export const refusedMs = 1_000;
+
+/** Before a lost coordinator is dialled again, in milliseconds: longer each time until a membership comes. */
+export const redialMs = { first: 50, most: 1_000, growth: 2 } as const;
 
 type Phase = 'opening' | 'loading' | 'waiting' | 'aligning' | 'running' | 'finished' | 'failing' | 'over';
 
@@ -128,6 +131,8 @@ export class WorkerMachine {
   #leaving = false;
   /** Of a coordinator that wants this worker later. */
   #refusal: string | null = null;
+  /** Longer with each connection that was lost since the newest membership came. */
+  #nextRedialMs: number = redialMs.first;
   /** Members of this generation that are gone or cannot be reached, by rank: a coordinator that comes back is told. */
   readonly #lostPeers = new Map<number, LostPeer>();
   /** While failing: what the coordinator was told. */
@@ -176,7 +181,7 @@ export class WorkerMachine {
         });
       case 'aligned':
         if (event.generation !== this.#generation || this.#phase !== 'aligning') return [];
-        return this.#send({ type: 'ready', generation: this.#generation });
+        return this.#send({ type: 'ready', generation: this.#generation, digest: event.digest });
       case 'peerLost':
         if (event.generation !== this.#generation || this.#phase === 'finished') return [];
         this.#lostPeers.set(event.rank, event);
@@ -232,6 +237,7 @@ export class WorkerMachine {
         if (message.generation <= this.#generation) return [];
         this.#phase = 'aligning';
         this.#generation = message.generation;
+        this.#nextRedialMs = redialMs.first;
         this.#lostPeers.clear();
         return [{ do: 'form', membership: message }];
       case 'align':
@@ -317,7 +323,7 @@ export class WorkerMachine {
       );
     }
     return [
-      ...this.#send({ type: 'ready', generation: 0 }),
+      ...this.#send({ type: 'ready', generation: 0, digest: 0 }),
       ...[...this.#lostPeers.values()].flatMap((lost) => this.#suspect(lost)),
       ...(this.#leaving ? this.#send({ type: 'leave' }) : []),
       ...(change === null ? [] : [{ do: 'reconfigure', welcome: message } as const]),
@@ -342,7 +348,7 @@ export class WorkerMachine {
   #becomeWaiting(): WorkerEffect[] {
     this.#phase = 'waiting';
     // On a link that came anew meanwhile it is said after the welcome.
-    return this.#greeting ? [] : this.#send({ type: 'ready', generation: 0 });
+    return this.#greeting ? [] : this.#send({ type: 'ready', generation: 0, digest: 0 });
   }
 
   /** Before the welcome, a coordinator that ends the link does not want this worker, unless it said for now; one that breaks may
@@ -352,9 +358,16 @@ export class WorkerMachine {
     this.#greeting = false;
     if (this.#phase === 'opening' && !broken && this.#refusal === null)
       return this.#becomeFailed('LOCKSTEP_PEER_LOST', `the coordinator is gone: ${why}`);
+    const { most, growth } = redialMs;
+    const waitMs = this.#nextRedialMs;
     const refusal = this.#refusal;
+    this.#nextRedialMs = Math.min(most, growth * waitMs);
     this.#refusal = null;
-    return [refusal === null ? { do: 'redial', afterMs: 0 } : { do: 'redial', afterMs: refusedMs, refusal }];
+    return [
+      refusal === null
+        ? { do: 'redial', afterMs: waitMs }
+        : { do: 'redial', afterMs: Math.max(refusedMs, waitMs), refusal },
+    ];
   }
 
   #failed(event: Extract<WorkerEvent, { is: 'failed' }>): WorkerEffect[] {

@@ -70,6 +70,7 @@ class Member {
       members,
       rank,
       endStep: 0,
+      alone: false,
     };
     const mesh = await Mesh.form({
       listener,

@@ -82,16 +82,16 @@ describe('lines', () => {
 });
 
 describe('what a coordinator that comes after knows', () => {
-  it('which run it is, the members of the newest generation, and who is kept out', () => {
+  it('which run it is, the members of the newest generation, and up to where that computes again', () => {
     const journal = Journal.open(run);
     journal.begin(sampleIdentity);
     journal.formed(1, ['a', 'b'], sampleNumerics);
-    journal.quarantine('c', 'it sent what it must not');
-    journal.formed(2, ['b', 'd'], null);
+    journal.formed(2, ['b', 'd'], null, 12);
     journal.ended(7);
     journal.close();
     const after = Journal.open(run);
     expect(after.endedStep).toBe(7);
+    expect(after.replayTo).toBe(12);
     after.formed(3, ['b', 'd'], null);
     after.close();
     const third = Journal.open(run);
@@ -100,7 +100,7 @@ describe('what a coordinator that comes after knows', () => {
     expect(after.members).toEqual(['b', 'd']);
     expect(after.identity).toEqual(sampleIdentity);
     expect(after.numerics).toEqual(sampleNumerics);
-    expect(after.quarantined).toEqual(new Map([['c', 'it sent what it must not']]));
+    expect(third.replayTo).toBe(null);
   });
 
   it('of one that was opened alone: nothing, for it goes again', () => {
@@ -118,14 +118,14 @@ describe('what a coordinator that comes after knows', () => {
       file,
       '{"runId":"r"}\n{"generation":3,"workerIds":[7]}\n{"generation":2,"workerIds":["a"]}\n',
     );
-    const { runId, generation, members, quarantined, identity, numerics } = Journal.open(run);
-    expect({ runId, generation, members, quarantined, identity, numerics }).toEqual({
+    const { runId, generation, members, replayTo, identity, numerics } = Journal.open(run);
+    expect({ runId, generation, members, replayTo, identity, numerics }).toEqual({
       runId: 'r',
       generation: 3,
       identity: null,
       numerics: null,
       members: [],
-      quarantined: new Map(),
+      replayTo: null,
     });
   });
 });

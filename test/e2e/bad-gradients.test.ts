@@ -1,5 +1,6 @@
 // A worker among honest ones that sends bad numbers, wrong shapes, wrong steps, the shards of others and what it sent before:
-// it is named, kept out, its shards are computed elsewhere, and the weights are those of a quiet run, by bytes.
+// both others accuse it, it is named and left out, its shards are computed elsewhere, and the weights are those of a quiet run, by
+// bytes.
 
 import type { ChildProcess } from 'node:child_process';
 import { writeFileSync } from 'node:fs';

@@ -1,5 +1,5 @@
-// For end-to-end tests: a real worker process whose tensors to its peers are spoiled on the way out, well sealed. Everything
-// else about it is as honest as can be.
+// For end-to-end tests: a real worker process whose tensors to its peers are spoiled on the way out, well sealed, or that computes
+// wrongly. Everything else about it is as honest as can be.
 
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -17,14 +17,12 @@ export interface Spoiling {
   readonly spoil: string;
 }
 
-/** What runs in place of the command line: the same worker, from the modules that tsc wrote, one of them spoiled. */
-function programOf(joinUrl: string, { step, type, spoil }: Spoiling): string {
-  const module = (file: string): string =>
-    JSON.stringify(pathToFileURL(join(repositoryRoot, 'dist', file)).href);
+const module = (file: string): string =>
+  JSON.stringify(pathToFileURL(join(repositoryRoot, 'dist', file)).href);
+
+function spoiled({ step, type, spoil }: Spoiling): string {
   return `
     import { Connection } from ${module('proto/transport/connection.js')};
-    import { Token } from ${module('proto/transport/token.js')};
-    import { joinRun } from ${module('worker/run.js')};
     const sendTensor = Connection.prototype.sendTensor;
     Connection.prototype.sendTensor = function (head, parts, onLeft) {
       if (head.type !== ${JSON.stringify(type)} || head.step < ${step}) return sendTensor.call(this, head, parts, onLeft);
@@ -36,7 +34,27 @@ function programOf(joinUrl: string, { step, type, spoil }: Spoiling): string {
       ((head, data, floats, send) => { ${spoil} })(head, data, floats, send);
       onLeft?.();
       return true;
+    };`;
+}
+
+/** Whatever it computes, a weight comes out a little wrong. */
+const broken = `
+  import { LanePool } from ${module('worker/lanes/lane-pool.js')};
+  for (const name of ['run', 'runAlone']) {
+    const right = LanePool.prototype[name];
+    LanePool.prototype[name] = async function (...args) {
+      const result = await right.apply(this, args);
+      this.memory.parameters[0] += 2 ** -10;
+      return result;
     };
+  }`;
+
+/** What runs in place of the command line: the same worker, from the modules that tsc wrote, one of them changed. */
+function programOf(joinUrl: string, change: string): string {
+  return `
+    ${change}
+    import { Token } from ${module('proto/transport/token.js')};
+    import { joinRun } from ${module('worker/run.js')};
     const never = { onStop: () => undefined };
     const options = { waitMs: 0, threads: 1, backend: undefined, listen: { host: '127.0.0.1', port: 0 }, insecure: false };
     try {
@@ -49,6 +67,15 @@ function programOf(joinUrl: string, { step, type, spoil }: Spoiling): string {
 }
 
 export function hostileWorker(joinUrl: string, settings: RunSettings, spoiling: Spoiling): Promise<Outcome> {
-  const command = [process.execPath, '--input-type=module', '-e', programOf(joinUrl, spoiling)] as const;
+  return changedWorker(joinUrl, settings, spoiled(spoiling));
+}
+
+/** One whose machine computes wrongly. */
+export function brokenWorker(joinUrl: string, settings: RunSettings): Promise<Outcome> {
+  return changedWorker(joinUrl, settings, broken);
+}
+
+function changedWorker(joinUrl: string, settings: RunSettings, change: string): Promise<Outcome> {
+  const command = [process.execPath, '--input-type=module', '-e', programOf(joinUrl, change)] as const;
   return lockstep([], { ...settings, command });
 }

@@ -99,7 +99,7 @@ it.each(['coordinator', 'peer'] as const)(
     const good: Message =
       local === 'peer'
         ? { type: 'peerHello', runId: 'r', generation: 1, rank: 1 }
-        : { type: 'ready', generation: 1 };
+        : { type: 'ready', generation: 1, digest: 0 };
     const bases = messageTypes.flatMap((type) =>
       fc
         .sample(messageArbitrary(type), { numRuns: 2, seed: 5 })

@@ -24,6 +24,8 @@ export type Breakage =
   | 'evaluatesOtherShards'
   /** A member says that it is a step behind where it is. */
   | 'understatesItsStep'
+  /** Nobody looks at the states: all digests are the same. */
+  | 'looksAtNoState'
   /** The run ends without its last checkpoint. */
   | 'endsBeforeWriting'
   /** Bulk data is sent without waiting for room. */

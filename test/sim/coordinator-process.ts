@@ -36,6 +36,7 @@ export class CoordinatorProcess {
     disk.inUse = [];
     simulation.observers.restarted(newest);
     this.#keeper = new Keeper(simulation, this.host, disk, {
+      came: (step, digest) => this.#handle({ is: 'snapshotCame', step, digest }),
       whole: (step) => this.#handle({ is: 'snapshotWhole', step }),
       written: (step) => this.#handle({ is: 'checkpointed', step }),
       failed: () => this.#broke('LOCKSTEP_FILE_SYSTEM', 'a checkpoint cannot be written'),
@@ -45,7 +46,7 @@ export class CoordinatorProcess {
       runId: 'run',
       generation: disk.generation,
       membersBefore: disk.members,
-      quarantined: disk.quarantined,
+      replayTo: disk.replayTo,
       workersWanted,
       workersMin,
       shards: task.shards,
@@ -74,10 +75,6 @@ export class CoordinatorProcess {
   }
 
   #accept(link: End): void {
-    if (this.#machine.phase === 'over') {
-      link.close('the run is over');
-      return;
-    }
     const connection = this.#nextConnection++;
     this.#links.set(connection, link);
     this.#handle({ is: 'connected', connection, address: link.other.host.name });
@@ -108,25 +105,20 @@ export class CoordinatorProcess {
 
   #handle(event: CoordinatorEvent): void {
     this.simulation.trace('coordinator', 'hears', event);
-    for (const effect of this.#machine.handle(event)) {
+    for (const effect of this.#machine.handle(event, this.host.nowMs)) {
       if (this.simulation.crashesHere(this.host)) return;
       this.simulation.trace('coordinator', 'does', effect);
-      if ((effect.do === 'journal' || effect.do === 'quarantine') && !this.#journal(effect)) return;
+      if (effect.do === 'journal' && !this.#journal(effect)) return;
       this.#carryOut(effect);
       if (!this.host.isAlive) return;
     }
   }
 
   /** Durable when it says so; where the disk failed the line may be there or not, and nobody hears of what it says. */
-  #journal(line: Extract<CoordinatorEffect, { do: 'journal' | 'quarantine' }>): boolean {
+  #journal(line: Extract<CoordinatorEffect, { do: 'journal' }>): boolean {
     const { observers, random, broken } = this.simulation;
     const fails = this.#disk.fails('journal');
-    if (line.do === 'quarantine')
-      observers.blamed(
-        this.simulation.hasLied(line.workerId),
-        `${line.workerId} is kept out of the run: ${line.what}`,
-      );
-    if (!fails && line.do === 'journal') observers.journalled(line.generation);
+    if (!fails) observers.journalled(line.generation);
     if (broken !== 'forgetsGenerations' && (!fails || random.chance(0.5))) this.#disk.append(line);
     if (fails) this.#broke('LOCKSTEP_FILE_SYSTEM', 'the journal cannot be written');
     return !fails;
@@ -152,6 +144,7 @@ export class CoordinatorProcess {
     const { observers } = this.simulation;
     switch (effect.do) {
       case 'send':
+        this.simulation.keptOut(effect.message);
         this.#send(effect.connection, effect.message);
         return;
       case 'welcome':
@@ -174,19 +167,12 @@ export class CoordinatorProcess {
         this.#sendState(effect);
         return;
       case 'journal':
-      case 'quarantine':
         return;
       case 'formed':
-        this.#world = effect.members.length;
-        observers.formed(
-          effect.generation,
-          effect.members.map(({ workerId }) => workerId),
-        );
-        this.#keeper.forget();
-        this.#setTimer({ kind: 'forming', generation: effect.generation }, effect.formingMs);
+        this.#formed(effect);
         return;
       case 'aligned':
-        observers.aligned(effect.step);
+        this.#aligned(effect);
         return;
       case 'setTimer':
         this.#setTimer(effect.timer, effect.ms);
@@ -206,6 +192,9 @@ export class CoordinatorProcess {
       case 'statePiece':
         this.#takePiece(effect.connection, effect.piece);
         return;
+      case 'keep':
+        this.#keeper.keep(effect.step);
+        return;
       case 'end':
         this.#end(effect.step, effect.weightsSha256);
         return;
@@ -217,6 +206,23 @@ export class CoordinatorProcess {
       default:
         effect satisfies never;
     }
+  }
+
+  #formed({ generation, members, reason, formingMs }: Extract<CoordinatorEffect, { do: 'formed' }>): void {
+    this.#world = members.length;
+    const workers = members.map(({ workerId }) => workerId);
+    this.simulation.observers.formed(generation, workers);
+    this.simulation.formedFor(reason);
+    this.#keeper.forget();
+    this.#setTimer({ kind: 'forming', generation }, formingMs);
+  }
+
+  #aligned({ step, goesBack }: Extract<CoordinatorEffect, { do: 'aligned' }>): void {
+    if (goesBack) {
+      this.#keeper.wentBack(step);
+      this.#reported = step;
+    }
+    this.simulation.observers.aligned(step, goesBack);
   }
 
   #end(step: number, weightsSha256: string): void {

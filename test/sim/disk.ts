@@ -19,11 +19,11 @@ interface Sidecar {
 export type DiskFault = 'journal' | 'checkpoint';
 
 export class Disk {
-  /** What the whole lines of the journal say: the newest generation, who was in it, with which kernels; who is kept out. */
+  /** What the whole lines of the journal say: the newest generation, who was in it, with which kernels. */
   generation = 0;
   members: readonly string[] = [];
+  replayTo: number | null = null;
   numerics: Numerics | null = null;
-  readonly quarantined = new Map<string, string>();
   /** How long one access takes, in milliseconds. */
   slownessMs = 1;
   readonly keep: number;
@@ -42,13 +42,11 @@ export class Disk {
   }
 
   /** A line of the journal. */
-  append(line: Extract<CoordinatorEffect, { do: 'journal' | 'quarantine' }>): void {
-    if (line.do === 'quarantine') this.quarantined.set(line.workerId, line.what);
-    else {
-      this.generation = line.generation;
-      this.members = line.workerIds;
-      this.numerics ??= line.numerics;
-    }
+  append(line: Extract<CoordinatorEffect, { do: 'journal' }>): void {
+    this.generation = line.generation;
+    this.members = line.workerIds;
+    this.replayTo = line.replayTo;
+    this.numerics ??= line.numerics;
   }
 
   failNext(fault: DiskFault): void {

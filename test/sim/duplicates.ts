@@ -24,6 +24,7 @@ const secondCopies: { readonly [T in MessageType]: 'again' | 'soon' | { readonly
   released: 'again',
   statePiece: { why: 'a stream, whose order is its key: a piece out of turn ends the connection' },
   report: 'soon',
+  digest: 'again',
   evaluation: 'soon',
   stop: 'again',
   finished: 'again',

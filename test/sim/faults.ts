@@ -2,7 +2,7 @@
 // a kind, so that rare combinations are not drowned.
 
 import type { Host, Random } from './clock.ts';
-import { Liar, lies } from './lies.ts';
+import { Liar, lies, quietLies } from './lies.ts';
 import type { Simulation } from './simulation.ts';
 
 /** Relative weight of each kind of fault; `crashHere`: the chance of a crash between any two effects; `duplicates`: of a copy. */
@@ -14,6 +14,10 @@ export interface FaultRates {
   readonly slowWorker: number;
   readonly stickLanes: number;
   readonly lie: number;
+  /** A worker sends finite numbers that are wrong, or digests. */
+  readonly lieQuietly: number;
+  /** A bit flips in memory. */
+  readonly flip: number;
   /** A laptop that sleeps: all its timers are late, and come first when it wakes. */
   readonly suspend: number;
   readonly clockJump: number;
@@ -37,9 +41,15 @@ export interface FaultRates {
   readonly safetyMs: number;
 }
 
-export function ratesOf(random: Random): FaultRates {
-  const weight = (likely = 0.5): number => (random.chance(likely) ? random.magnitude(0.1, 3) : 0);
+/** `dataRandom`: apart, for what came later than the other faults, so that most seeds have the same of those as ever. */
+export function ratesOf(random: Random, dataRandom: Random): FaultRates {
+  const weightOf = (from: Random, likely: number): number =>
+    from.chance(likely) ? from.magnitude(0.1, 3) : 0;
+  const weight = (likely = 0.5): number => weightOf(random, likely);
+  const hasData = dataRandom.chance(0.3);
   return {
+    lieQuietly: hasData ? weightOf(dataRandom, 0.5) : 0,
+    flip: hasData ? weightOf(dataRandom, 0.7) : 0,
     killWorker: weight(0.7),
     killCoordinator: weight(),
     stopWorker: weight(),
@@ -207,6 +217,15 @@ const strikes: { readonly [K in Kind]: (simulation: Simulation, later: Later) =>
   },
   lie: ({ living, random }) => {
     if (living.length > 0) random.pick(living).liar ??= new Liar(random.pick(lies), random);
+  },
+  lieQuietly: (simulation) => {
+    const { living, random } = simulation;
+    if (living.length === 0) return;
+    random.pick(living).liar ??= new Liar(random.pick(quietLies), random);
+    simulation.dataIsWrong();
+  },
+  flip: ({ living, random }) => {
+    if (living.length > 0) random.pick(living).flipsNext = true;
   },
   suspend: (simulation, later) => {
     const { random } = simulation;

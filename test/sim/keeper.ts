@@ -19,6 +19,7 @@ const metricsOf = (loss: number | undefined): { readonly loss?: number } =>
   loss === undefined ? {} : { loss };
 
 interface KeeperHandlers {
+  came(step: number, digest: number): void;
   whole(step: number): void;
   written(step: number): void;
   failed(): void;
@@ -32,7 +33,9 @@ export class Keeper {
   /** By step. */
   readonly #losses = new Map<number, number>();
   #incoming: Snapshot | null = null;
-  /** Whole, but its evaluation is not. */
+  /** The newest that came, until all agree on it. */
+  #arrived: Snapshot | null = null;
+  /** To be kept, but its evaluation is not whole. */
   #held: Snapshot | null = null;
   /** Wait for the write in flight: the newest, and before it the best. */
   #waiting: readonly Snapshot[] = [];
@@ -49,6 +52,7 @@ export class Keeper {
   forget(): void {
     const held = this.#held;
     this.#incoming = null;
+    this.#arrived = null;
     this.#held = null;
     if (held !== null) this.#enqueue(held);
   }
@@ -67,6 +71,19 @@ export class Keeper {
     else done();
   }
 
+  /** What was measured of later steps may be wrong. */
+  wentBack(step: number): void {
+    for (const measured of this.#losses.keys()) if (measured > step) this.#losses.delete(measured);
+  }
+
+  keep(step: number): void {
+    const snapshot = this.#arrived;
+    if (snapshot?.step !== step) return;
+    this.#arrived = null;
+    if (this.#simulation.evaluateAfter(step) && !this.#losses.has(step)) this.#held = snapshot;
+    else this.#enqueue(snapshot);
+  }
+
   /** Throws ProtocolError where it is out of turn. */
   take(piece: MessageOf<'statePiece'>): void {
     if (this.#incoming === null || this.#incoming.step !== piece.step) {
@@ -77,9 +94,8 @@ export class Keeper {
     snapshot.assembler.take(piece.section, piece.offset, piece.bytes);
     if (!snapshot.assembler.isComplete) return;
     this.#incoming = null;
-    if (this.#simulation.evaluateAfter(snapshot.step) && !this.#losses.has(snapshot.step))
-      this.#held = snapshot;
-    else this.#enqueue(snapshot);
+    this.#arrived = snapshot;
+    this.#on.came(snapshot.step, this.#simulation.digestOf(new Float32Array(snapshot.bytes.slice().buffer)));
   }
 
   #enqueue(snapshot: Snapshot): void {

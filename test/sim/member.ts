@@ -6,7 +6,8 @@ import { limits } from '../../proto/limits.ts';
 import type { MessageFrom, MessageOf } from '../../proto/messages.ts';
 import { Healing, type Sender } from '../../worker/healing.ts';
 import type { Accusation } from '../../worker/step/accusation.ts';
-import { initialState, stateFloats } from './arithmetic.ts';
+import { hashOf, initialState, stateFloats } from './arithmetic.ts';
+import { withFlip } from './lies.ts';
 import type { End } from './network.ts';
 import { pieces } from './serial.ts';
 import { SimSteps } from './steps.ts';
@@ -23,7 +24,7 @@ export interface MemberOptions {
   readonly onPeerLost: (rank: number, why: string, broken: boolean) => void;
   readonly onAccused: (step: number, accusation: Accusation) => void;
   readonly onLanesStuck: (step: number) => void;
-  readonly onFormed: () => void;
+  readonly onFormed: (state: Float32Array) => void;
   readonly onMeshFailed: (ranks: readonly number[], why: string) => void;
   readonly onFinished: (step: number, state: Float32Array) => void;
 }
@@ -54,7 +55,7 @@ export class SimMember {
       this.#engineStands = true;
       this.#goOn();
     });
-    if (membership.members.length > 1) this.#connect();
+    if (membership.members.length > 1 && !membership.alone) this.#connect();
     else this.#meshFormed();
   }
 
@@ -64,6 +65,9 @@ export class SimMember {
   }
 
   begin(): void {
+    const { worker, membership } = this.#options;
+    const { step } = this.#align!;
+    worker.simulation.observers.began(worker.host.name, membership, step, hashOf(this.#state!));
     this.#steps!.begin();
   }
 
@@ -121,7 +125,7 @@ export class SimMember {
     const stand = (): void => {
       if (this.#ended || this.#failed) return;
       this.#steps = this.#makeSteps(align, state);
-      onFormed();
+      onFormed(state);
     };
     if (left === 0) stand();
     if (!isSource) return;
@@ -145,7 +149,10 @@ export class SimMember {
       owed: { evaluate: align.evaluate, snapshot: align.snapshot },
       state,
       sendToPeer: (rank, message) => {
-        for (const said of worker.liar?.says(message) ?? [message]) this.#mesh.get(rank)!.send(said);
+        const isFirst = rank === (membership.rank === 0 ? 1 : 0);
+        const isDirect = worker.simulation.directBytesMax > 0;
+        for (const said of worker.liar?.says(message, isFirst, isDirect) ?? [message])
+          this.#mesh.get(rank)!.send(said);
       },
       verifyStep: align.verify ? align.step + 1 : null,
       onAccused: this.#options.onAccused,
@@ -268,12 +275,26 @@ export class SimMember {
     const { membership } = this.#options;
     if (message.type === 'peerHello' || message.generation !== membership.generation) return;
     try {
-      if (message.type === 'statePiece') this.#healing.take(from, message);
-      else this.#steps?.receive(from, message);
+      const received = this.#asRead(message);
+      if (received.type === 'statePiece') this.#healing.take(from, received);
+      else this.#steps?.receive(from, received);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.#refuse(from, error);
     }
+  }
+
+  /** A bit may flip in memory, after the message was found to be as it was sent. */
+  #asRead<M extends Exclude<PeerMessage, { type: 'peerHello' }>>(message: M): M {
+    const { worker } = this.#options;
+    const isDirect = worker.simulation.directBytesMax > 0;
+    const differs =
+      message.type === 'sum' || message.type === 'statePiece' || (message.type === 'partial' && isDirect);
+    const size = message.type === 'statePiece' ? message.bytes.length : message.data.length;
+    if (!worker.flipsNext || !differs || size === 0) return message;
+    worker.flipsNext = false;
+    worker.simulation.dataIsWrong();
+    return withFlip(message, worker.simulation.random);
   }
 
   #refuse(sender: Sender, error: ProtocolError): void {

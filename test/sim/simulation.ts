@@ -1,7 +1,8 @@
 // One seed's run: a cluster, its weather and its faults are all drawn from the seed. First everything goes wrong for a while;
 // then nothing does, and the run must end within a bounded time.
 
-import type { MessageOf } from '../../proto/messages.ts';
+import type { MessageFrom, MessageOf } from '../../proto/messages.ts';
+import { stateDigest } from '../../src/checkpoint/state-digest.ts';
 import type { ErrorCode } from '../../src/errors.ts';
 import { leaseLimits } from '../../worker/step/lease.ts';
 import { type Sampler, samplerOf, type Task } from './arithmetic.ts';
@@ -38,10 +39,14 @@ export class Simulation {
   readonly workersWanted: number;
   readonly workersMin: number;
   readonly directBytesMax: number;
+  /** Steps between two digests. */
+  readonly digestEvery: number;
   /** A segment takes about this long, in milliseconds. */
   readonly computeMs: number;
   readonly fingerprint = 'f'.repeat(64);
   readonly workers: WorkerProcess[] = [];
+  /** Of those that lied, those that were told so. */
+  readonly named = new Set<string>();
   coordinator: CoordinatorProcess | null = null;
   readonly samplesOf: Sampler;
   readonly broken: Breakage | null;
@@ -82,12 +87,17 @@ export class Simulation {
     this.workersWanted = 1 + random.below(4);
     this.workersMin = 1 + random.below(this.workersWanted);
     this.directBytesMax = random.chance(0.5) ? 0 : 1 << 20;
+    this.digestEvery = new Random(seed ^ 0xd16e).pick([1, 2, 5, 32]);
     this.computeMs = random.magnitude(1, 30);
     this.samplesOf = samplerOf(this.task, this.broken === 'dropsRaggedBatch');
     this.disk = new Disk(1 + random.below(3));
     this.observers = new Observers(this.task);
-    const rates = options.quiet === true ? null : { ...ratesOf(random), ...options.rates };
-    this.network.weather.duplicates = rates?.duplicates ?? 0;
+    this.observers.digestEvery = this.digestEvery;
+    const rates =
+      options.quiet === true ? null : { ...ratesOf(random, new Random(seed ^ 0x5eed)), ...options.rates };
+    // Of two copies of a message, one with a flip, nobody could say which is the right one.
+    const isExact = rates === null || rates.flip + rates.lieQuietly === 0;
+    this.network.weather.duplicates = isExact ? (rates?.duplicates ?? 0) : 0;
     this.#faults = new Faults(this, rates);
   }
 
@@ -122,8 +132,37 @@ export class Simulation {
     const { hurtDisk, hurtLanes } = this.#faults;
     return (
       (hurtDisk && ['LOCKSTEP_FILE_SYSTEM', 'LOCKSTEP_CHECKPOINT_INVALID'].includes(code)) ||
-      (hurtLanes && code === 'LOCKSTEP_LANES_STUCK')
+      (hurtLanes && code === 'LOCKSTEP_LANES_STUCK') ||
+      // Two members, of which one tells digests that are wrong.
+      (code === 'LOCKSTEP_WEIGHTS_DIFFER' &&
+        this.workers.some(({ liar }) => liar?.lie === 'wrongDigest' && liar.hasLied))
     );
+  }
+
+  /** Of two, one of which got from the other what cannot be right, one has lied. */
+  formedFor(reason: string): void {
+    const [, by, about] = /^worker (\S+) got from worker (\S+) /.exec(reason) ?? [];
+    if (by === undefined || about === undefined) return;
+    this.named.add(about);
+    this.observers.blamed(this.hasLied(by) || this.hasLied(about), reason);
+  }
+
+  digestOf(state: Float32Array): number {
+    return this.broken === 'looksAtNoState' ? 0 : stateDigest([{ floats: state }]);
+  }
+
+  /** The coordinator tells a worker that it does wrong, and is sure of it. */
+  keptOut(message: MessageFrom<'coordinator'>): void {
+    if (message.type !== 'refused') return;
+    const workerId = /^worker (\S+) is kept out of this run/.exec(message.message)?.[1];
+    if (workerId === undefined) return;
+    this.named.add(workerId);
+    this.observers.blamed(this.hasLied(workerId), message.message);
+  }
+
+  /** From now on members may have unlike states, and reports be wrong; what they agree on may not. */
+  dataIsWrong(): void {
+    this.observers.mayDiffer = true;
   }
 
   evaluateAfter(step: number): boolean {

@@ -26,6 +26,7 @@ import { EarlySwaps } from './early-swaps.ts';
 import { evaluationOf } from './observers.ts';
 import { concatenated, Outboxes } from './outboxes.ts';
 import { OverdueWatch, waitingFor } from './overdue.ts';
+import { owedOf, planOf } from './step-plan.ts';
 import type { StepsOptions } from './steps-options.ts';
 
 const buckets = [
@@ -61,31 +62,21 @@ export class SimSteps {
 
   constructor(options: StepsOptions) {
     this.#options = options;
-    const { membership, worker, startStep, owed } = options;
+    const { membership, worker, startStep } = options;
     const { task } = worker.simulation;
-    const { members, rank, endStep } = membership;
-    this.#boundaries = shardBoundaries(members.length, task.shards);
-    this.#own = members[rank]!;
-    this.#world = worldOf(rank, this.#boundaries);
-    this.#partials = Array.from({ length: this.#world.nodes[rank]! }, () => new Float32Array(gradientFloats));
+    const { members, rank } = membership;
+    const alone = members.length === 1 || membership.alone;
+    this.#boundaries = shardBoundaries(alone ? 1 : members.length, task.shards);
+    this.#own = alone ? { firstShard: 0, endShard: task.shards } : members[rank]!;
+    this.#world = worldOf(alone ? 0 : rank, this.#boundaries);
+    this.#partials = Array.from(
+      { length: this.#world.nodes[this.#world.rank]! },
+      () => new Float32Array(gradientFloats),
+    );
     this.#records = new Float32Array(this.#world.merges.length * recordFloats);
     this.#losses = new Float32Array(task.shards);
     this.#earlySwaps = new EarlySwaps(members.length);
-    const alone = members.length === 1;
-    this.#machine = new StepMachine(
-      {
-        alone,
-        segments: 2,
-        updates: 1,
-        buckets: buckets.length,
-        stepsPerTaskMax: 4,
-        endStep,
-        evaluateAfter: (step) => worker.simulation.evaluateAfter(step),
-        checkpointAfter: (step) => worker.simulation.checkpointAfter(step),
-      },
-      startStep,
-      owed,
-    );
+    this.#machine = new StepMachine(planOf(options, buckets.length), startStep, owedOf(options));
     this.#outboxes = new Outboxes(worker.host, worker.simulation.random);
     this.#allReduce = this.#makeAllReduce();
     this.#swap = this.#makeSwap();
@@ -189,7 +180,8 @@ export class SimSteps {
 
   get #shardsMax(): number {
     const { membership, worker } = this.#options;
-    return Math.ceil(worker.simulation.task.shards / membership.members.length);
+    const members = membership.alone ? 1 : membership.members.length;
+    return Math.ceil(worker.simulation.task.shards / members);
   }
 
   /** `steps` steps were done since the last time. */
@@ -312,6 +304,16 @@ export class SimSteps {
       case 'evaluate':
         this.#lanes(2, () => this.#evaluate(effect.step));
         return;
+      case 'digest': {
+        const { generation } = this.#options.membership;
+        this.#options.send({
+          type: 'digest',
+          generation,
+          step: effect.step,
+          digest: worker.simulation.digestOf(this.#options.state),
+        });
+        return;
+      }
       case 'snapshot':
         snapshot(effect.step, effect.last);
         return;
@@ -422,7 +424,7 @@ export class SimSteps {
 
   #report(step: number): void {
     const { membership, send, worker } = this.#options;
-    if (membership.members.length > 1) this.#measure(1);
+    if (membership.members.length > 1 && !membership.alone) this.#measure(1);
     const { broken } = worker.simulation;
     const losses = this.#taskLosses.get(step) ?? this.#losses.slice();
     this.#taskLosses.delete(step);

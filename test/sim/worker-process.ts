@@ -57,6 +57,8 @@ export class WorkerProcess {
   readonly lease = new ShardLease();
   /** It sends what no honest worker does. */
   liar: Liar | null = null;
+  /** A bit of the next numbers that it reads is another. */
+  flipsNext = false;
   readonly #machine = new WorkerMachine();
   #link: End | null = null;
   #hasData = false;
@@ -166,7 +168,7 @@ export class WorkerProcess {
         this.#member!.stop();
         return;
       case 'redial':
-        this.host.timer(effect.afterMs, () => this.#dial(50));
+        this.host.timer(effect.afterMs * this.simulation.random.between(0.5, 1.5), () => this.#dial(50));
         return;
       case 'end':
         if (this.simulation.broken !== 'ignoresRelease') this.#exit();
@@ -234,7 +236,8 @@ export class WorkerProcess {
       onPeerLost: (rank, why, broken) => this.#handle({ is: 'peerLost', generation, rank, why, broken }),
       onAccused: (step, { ranks, what }) => this.#handle({ is: 'accused', generation, step, ranks, what }),
       onLanesStuck: (step) => this.#lanesStuck(step),
-      onFormed: () => this.#handle({ is: 'aligned', generation }),
+      onFormed: (state) =>
+        this.#handle({ is: 'aligned', generation, digest: this.simulation.digestOf(state) }),
       onMeshFailed: (ranks, why) => {
         if (!isCurrent()) return;
         for (const rank of ranks) this.#handle({ is: 'peerLost', generation, rank, why, broken: false });

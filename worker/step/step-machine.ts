@@ -20,6 +20,8 @@ export interface StepPlan {
   readonly endStep: number;
   evaluateAfter(step: number): boolean;
   checkpointAfter(step: number): boolean;
+  /** Off these steps a digest is told before each snapshot alone. */
+  digestAfter(step: number): boolean;
 }
 
 export type StepEvent =
@@ -56,6 +58,8 @@ export type StepEffect =
   /** The step is committed: tell it. */
   | { readonly do: 'report'; readonly step: number }
   | { readonly do: 'evaluate'; readonly step: number }
+  /** Tell the digest of the state. */
+  | { readonly do: 'digest'; readonly step: number }
   /** `last`: nothing comes after it. */
   | { readonly do: 'snapshot'; readonly step: number; readonly last: boolean }
   /** A shard's loss of this step is not finite; the weights are those before it. */
@@ -244,7 +248,10 @@ export class StepMachine {
     const most = Math.max(1, Math.min(this.#stepsPerTask, this.#plan.stepsPerTaskMax));
     let last = this.#step;
     const due = (step: number): boolean =>
-      step >= endStep || this.#plan.evaluateAfter(step) || this.#plan.checkpointAfter(step);
+      step >= endStep ||
+      this.#plan.evaluateAfter(step) ||
+      this.#plan.checkpointAfter(step) ||
+      this.#plan.digestAfter(step);
     while (!due(last) && last - this.#step + 1 < most) last += 1;
     return [{ do: 'runTask', step: this.#step, steps: last - this.#step + 1 }];
   }
@@ -275,8 +282,9 @@ export class StepMachine {
   #afterEvaluation(): StepEffect[] {
     const last = this.#stopping || this.#step >= this.#plan.endStep;
     const effects: StepEffect[] = [];
-    if (last || this.#plan.checkpointAfter(this.#step))
-      effects.push({ do: 'snapshot', step: this.#step, last });
+    const isKept = last || this.#plan.checkpointAfter(this.#step);
+    if (isKept || this.#plan.digestAfter(this.#step)) effects.push({ do: 'digest', step: this.#step });
+    if (isKept) effects.push({ do: 'snapshot', step: this.#step, last });
     if (last) return [...effects, ...this.#becomeOver(this.#step)];
     this.#step += 1;
     return [...effects, ...this.#beginStep()];

@@ -32,6 +32,8 @@ export interface StepShellOptions {
   readonly send: (message: MessageFrom<'worker'>) => void;
   /** Throws LOCKSTEP_NOT_FINITE where the state after `step` is not finite. */
   readonly checkState: (step: number) => void;
+  /** Of the state as it is. */
+  readonly digest: () => number;
   /** Copies the state and sends it on; training goes on meanwhile. */
   readonly snapshot: (step: number, last: boolean) => void;
   /** What went bad in this step, whose weights are those before it: the model, or somebody's part. */
@@ -177,6 +179,9 @@ export class StepShell {
       case 'evaluate':
         this.#awaitLanes(this.#evaluate(effect.step));
         return;
+      case 'digest':
+        this.#digest(effect.step);
+        return;
       case 'snapshot':
         this.#snapshot(effect.step, effect.last);
         return;
@@ -191,6 +196,12 @@ export class StepShell {
       default:
         effect satisfies never;
     }
+  }
+
+  /** A coordinator that is away compares the states when it forms the next membership. */
+  #digest(step: number): void {
+    const { generation, digest, send } = this.#options;
+    send({ type: 'digest', generation, step, digest: digest() });
   }
 
   /** Every worker looks at its state, so that all say the same of it; one sends it. */

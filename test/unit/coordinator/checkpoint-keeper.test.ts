@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CheckpointKeeper } from '../../../coordinator/checkpoint-keeper.ts';
 import { planRun, type RunPlan } from '../../../coordinator/run-plan.ts';
 import { ProtocolError } from '../../../proto/error.ts';
+import { stateDigest } from '../../../src/checkpoint/state-digest.ts';
 import { readCheckpoint } from '../../../src/checkpoint/store.ts';
 import { parseConfig } from '../../../src/config/parse.ts';
 import { loadDataset } from '../../../src/data/load.ts';
@@ -34,15 +35,20 @@ async function planOf(checkpoint: object): Promise<RunPlan> {
   return planRun({ config, dataset, out, workers: 1, stopAfterStep: undefined });
 }
 
+const nothing = { came: () => undefined, whole: () => undefined, written: () => undefined };
+
+function take(keeper: CheckpointKeeper, plan: RunPlan, step: number): void {
+  for (const { name, size } of plan.layout.sections) {
+    const bytes = new Uint8Array(new Float32Array(size).fill(step).buffer);
+    const total = bytes.length;
+    keeper.take({ type: 'statePiece', generation: 1, step, section: name, offset: 0, total, bytes });
+  }
+}
+
+/** A snapshot on which all agree. */
 async function give(keeper: CheckpointKeeper, plan: RunPlan, step: number): Promise<void> {
-  const taken = plan.layout.sections
-    .filter(({ size }) => size > 0)
-    .map(({ name, size }) => {
-      const bytes = new Uint8Array(new Float32Array(size).fill(step).buffer);
-      const total = bytes.length;
-      return keeper.take({ type: 'statePiece', generation: 1, step, section: name, offset: 0, total, bytes });
-    });
-  await Promise.all(taken);
+  take(keeper, plan, step);
+  await keeper.keep(step);
 }
 
 const steps = (): number[] =>
@@ -57,7 +63,7 @@ describe('snapshots that come at once', () => {
     ['the newest and the best are kept', { keep: 9, best: 'accuracy' }, [20, 30]],
   ] as const)('%s', async (_what, retention, kept) => {
     const plan = await planOf({ everySteps: 10, ...retention });
-    const keeper = new CheckpointKeeper(plan, null, { whole: () => undefined, written: () => undefined });
+    const keeper = new CheckpointKeeper(plan, null, nothing);
     for (const [step, accuracy] of [
       [10, 0.5],
       [20, 0.9],
@@ -73,7 +79,7 @@ describe('snapshots that come at once', () => {
 
   it('each has the evaluation of its own step, though it is written after the next one came', async () => {
     const plan = await planOf({ everySteps: 10, best: 'accuracy' });
-    const keeper = new CheckpointKeeper(plan, null, { whole: () => undefined, written: () => undefined });
+    const keeper = new CheckpointKeeper(plan, null, nothing);
     void keeper.measured(10, { loss: 1, accuracy: 0.9 });
     void keeper.measured(20, { loss: 2, accuracy: 0.5 });
     void give(keeper, plan, 10);
@@ -85,9 +91,27 @@ describe('snapshots that come at once', () => {
   });
 });
 
+it('a snapshot is written when all agree on it, and not when its generation is over before', async () => {
+  const plan = await planOf({ everySteps: 10 });
+  const came: (readonly [number, number])[] = [];
+  const keeper = new CheckpointKeeper(plan, null, { ...nothing, came: (...what) => came.push(what) });
+  for (const step of [10, 20]) {
+    void keeper.measured(step, { loss: 1, accuracy: 0.9 });
+    take(keeper, plan, step);
+    const floats = plan.layout.sections.map(({ size }) => ({ floats: new Float32Array(size).fill(step) }));
+    expect(came.at(-1)).toEqual([step, stateDigest(floats)]);
+    if (step === 10) await keeper.forget();
+    await keeper.keep(10);
+    await keeper.settled();
+    expect(readdirSync(out)).toEqual([]);
+  }
+  await keeper.keep(20);
+  expect(steps()).toEqual([20]);
+});
+
 it('a snapshot waits for its evaluation', async () => {
   const plan = await planOf({ everySteps: 10 });
-  const keeper = new CheckpointKeeper(plan, null, { whole: () => undefined, written: () => undefined });
+  const keeper = new CheckpointKeeper(plan, null, nothing);
   await give(keeper, plan, 10);
   expect(readdirSync(out)).toEqual([]);
   await keeper.measured(10, { loss: 1, accuracy: 0.9 });
@@ -98,8 +122,8 @@ it('a snapshot whose evaluation is lost with its membership is written without i
   const plan = await planOf({ everySteps: 10 });
   const whole: number[] = [];
   const keeper = new CheckpointKeeper(plan, null, {
+    ...nothing,
     whole: (step) => whole.push(step),
-    written: () => undefined,
   });
   const file = join(out, 'checkpoints', 'step-000010.safetensors');
   await give(keeper, plan, 10);
@@ -114,7 +138,7 @@ it('a snapshot whose evaluation is lost with its membership is written without i
 
 it('a piece out of turn is an error of its own kind', async () => {
   const plan = await planOf({ everySteps: 10 });
-  const keeper = new CheckpointKeeper(plan, null, { whole: () => undefined, written: () => undefined });
+  const keeper = new CheckpointKeeper(plan, null, nothing);
   const { name } = plan.layout.sections[0]!;
   const piece = { generation: 1, step: 10, section: name, offset: 4, total: 8, bytes: new Uint8Array(4) };
   expect(() => keeper.take({ type: 'statePiece', ...piece })).toThrow(ProtocolError);

@@ -78,3 +78,13 @@ it('tells the evaluation of the step that a run goes on from', () => {
   order.step(step(4));
   expect(told).toEqual(['evaluation 3', 'step 4']);
 });
+
+it('forgets what it holds of steps that the members go back behind: they are told again', () => {
+  const { order, told } = ordered(3);
+  for (const number of [1, 2, 3, 4]) order.step(step(number));
+  order.wentBack(1);
+  order.aligned(1);
+  for (const number of [2, 3]) order.step(step(number));
+  order.evaluated(evaluation(3));
+  expect(told).toEqual(['step 1', 'step 2', 'step 3', 'step 2', 'step 3', 'evaluation 3']);
+});

@@ -44,40 +44,36 @@ it('is heard once however often it suspects another', () => {
 it('is left out when it alone cannot reach a second worker, where there are others', () => {
   const suspect = (generation: number, rank: number): string[] => {
     story.say(1, { type: 'suspect', generation, rank, why: 'silent', broken: false });
-    return inShort(story.machine.handle({ is: 'timer', timer: { kind: 'suspicion', generation } }));
+    return inShort(story.machine.handle({ is: 'timer', timer: { kind: 'evidence', generation } }));
   };
   story.join(4);
   expect(suspect(1, 2)).toEqual([
-    'setTimer',
     'close',
     'journal',
     'formed',
     ...['1', '2', '4'].map((to) => `membership to ${to}`),
   ]);
   story.align(2, 1, [1, 2, 4]);
-  expect(suspect(2, 1)).toEqual([
-    'setTimer',
-    'setTimer',
-    'close',
-    'journal',
-    'formed',
-    'membership to 2',
-    'membership to 4',
-  ]);
+  expect(suspect(2, 1)).toEqual(['close', 'journal', 'formed', 'membership to 2', 'membership to 4']);
 });
 
-it('is left out when it doubts in each generation, and no step is taken meanwhile', () => {
-  expect(inShort(story.say(1, accuse([])))).toContain('membership to 1');
-  expect(story.say(1, accuse([], 2))).toEqual([]); // Before there is a step.
-  story.align(2, 5, [1, 2, 3]);
-  expect(inShort(story.say(1, accuse([], 2)))).toEqual([
-    'setTimer',
-    'close',
-    'journal',
-    'formed',
-    'membership to 2',
-    'membership to 3',
-  ]);
+it('does not keep the others from going on when it doubts each step: they compute alone, further each time', () => {
+  const ends = [1, 3, 5].map((generation) => {
+    const [membership] = story
+      .say(1, accuse([], generation))
+      .flatMap((effect) =>
+        effect.do === 'send' && effect.message.type === 'membership' ? effect.message : [],
+      );
+    const { endStep, alone } = membership!;
+    expect(alone).toBe(true);
+    expect(story.say(1, accuse([], generation + 1))).toEqual([]); // Nothing comes from another then.
+    story.align(generation + 1, 0, [1, 2, 3]);
+    const end = { type: 'finished', generation: generation + 1, step: endStep, weightsSha256: sha } as const;
+    for (const connection of [1, 2, 3]) story.say(connection, end);
+    story.align(generation + 2, endStep, [1, 2, 3]);
+    return endStep;
+  });
+  expect(ends).toEqual([4, 5, 6]);
 });
 
 it('heals like any other when it says that it is further than the run goes', () => {
@@ -87,13 +83,19 @@ it('heals like any other when it says that it is further than the run goes', () 
   expect(aligned.at(-1)).toMatchObject({ message: { step: 4, source: 0, behind: [1] } });
 });
 
-it('is kept out when it alone has other weights at the end', () => {
-  const last = (connection: number, weightsSha256: string): CoordinatorEffect[] =>
-    story.say(connection, { type: 'finished', generation: 1, step: 10, weightsSha256 });
-  last(1, sha);
-  last(2, 'b'.repeat(64));
-  const effects = last(3, sha);
-  expect(effects[0]).toMatchObject({ do: 'quarantine', workerId: 'w2' });
+it('is kept out when it alone has other weights at the end, and again when each has computed alone', () => {
+  const last = (connection: number, weightsSha256: string, generation: number): CoordinatorEffect[] =>
+    story.say(connection, { type: 'finished', generation, step: 10, weightsSha256 });
+  last(1, sha, 1);
+  last(2, 'b'.repeat(64), 1);
+  story.align(2, 0, [1, 2, 3]);
+  last(1, sha, 2);
+  last(2, 'b'.repeat(64), 2);
+  const effects = last(3, sha, 2);
+  expect(effects[0]).toMatchObject({
+    connection: 2,
+    message: { type: 'refused', code: 'LOCKSTEP_PROTOCOL' },
+  });
   expect(inShort(effects).slice(1)).toEqual([
     'close',
     'journal',

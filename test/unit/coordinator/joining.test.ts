@@ -173,5 +173,5 @@ it('the last one that leaves while it aligns hands over to who came meanwhile', 
   expect(inShort(story.say(1, { type: 'leave' }))).toEqual([]);
   story.join(3);
   story.say(1, { type: 'standing', generation: 2, hasState: true, step: 3 });
-  expect(inShort(story.say(1, { type: 'ready', generation: 2 }))).toEqual(membership(1, 3));
+  expect(inShort(story.say(1, { type: 'ready', generation: 2, digest: 0 }))).toEqual(membership(1, 3));
 });

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { CoordinatorEffect } from '../../../coordinator/effects.ts';
 import type { MessageOf } from '../../../proto/messages.ts';
-import { hello, inShort, Story } from './story.ts';
+import { hello, inShort, report, Story } from './story.ts';
 
 let story = new Story();
 beforeEach(() => {
@@ -26,10 +26,14 @@ const alignOf = (effects: readonly CoordinatorEffect[]): MessageOf<'align'> => {
 };
 
 describe('an accusation', () => {
-  it('turns the accused out, and keeps it out', () => {
-    expect(inShort(story.say(1, accuse([2])))).toEqual([
-      'setTimer',
-      'quarantine',
+  const decide = (generation = 1): CoordinatorEffect[] =>
+    story.machine.handle({ is: 'timer', timer: { kind: 'evidence', generation } });
+
+  it('by most of the others turns the accused out, and says so', () => {
+    expect(inShort(story.say(1, accuse([2])))).toEqual(['setTimer']);
+    expect(story.say(2, accuse([2]))).toEqual([]);
+    expect(inShort(decide())).toEqual([
+      'refused to 3',
       'close',
       'journal',
       'formed',
@@ -40,44 +44,47 @@ describe('an accusation', () => {
     expect(inShort(story.say(4, hello('w3')))[0]).toBe('refused to 4');
   });
 
-  it('of oneself, of nobody there is and of another generation says nothing about a worker', () => {
-    expect(inShort(story.say(1, accuse([0, 7])))).not.toContain('close');
+  it('of oneself, of nobody there and of another generation says nothing', () => {
+    expect(story.say(1, accuse([0, 7]))).toEqual([]);
     expect(story.say(1, accuse([2], 7))).toEqual([]);
   });
 
-  it('of nobody has the step looked at; where that shows nothing, it is the model', () => {
-    expect(inShort(story.say(1, accuse([])))).toContain('membership to 3');
-    expect(alignOf(story.align(2, 3, [1, 2, 3]))).toMatchObject({ step: 3, verify: true });
-    const failed = story.say(2, accuse([], 2));
-    expect(inShort(failed)).toEqual(['failure to 1', 'failure to 2', 'failure to 3', 'fail']);
-    expect(failed.at(-1)).toMatchObject({
-      code: 'LOCKSTEP_NOT_FINITE',
-      message: expect.stringContaining('step 4'),
+  it.each([
+    ['by one alone', [2]],
+    ['by one alone of all others', [1, 2]],
+  ])('%s turns nobody out: all compute the step, each alone', (_what, ranks) => {
+    story.say(1, accuse(ranks));
+    const effects = decide();
+    expect(inShort(effects)).toEqual(['journal', 'formed', ...[1, 2, 3].map((to) => `membership to ${to}`)]);
+    expect(effects.at(-1)).toMatchObject({ message: { alone: true, endStep: 4 } });
+    expect(effects[1]).toMatchObject({
+      reason: expect.stringMatching(
+        /^worker w1 got from worker w[23] a wrong message: x: all go back to the newest/,
+      ),
     });
   });
 
-  it('of nobody, by the same worker again, costs that one its place: it does not end the run', () => {
-    story.say(3, accuse([]));
-    story.align(2, 4, [1, 2, 3]);
-    expect(inShort(story.say(3, { ...accuse([], 2), step: 5 }))).toEqual([
-      'setTimer',
-      'close',
-      'journal',
-      'formed',
-      'membership to 1',
-      'membership to 2',
-    ]);
+  it('of nobody has all compute the step at once, each alone, and what comes in the next one looked at', () => {
+    expect(story.say(1, accuse([])).at(-1)).toMatchObject({ message: { alone: true, endStep: 4 } });
+    story.align(2, 3, [1, 2, 3]);
+    const end = { type: 'finished', generation: 2, step: 4, weightsSha256: 'a'.repeat(64) } as const;
+    for (const connection of [1, 2, 3]) story.say(connection, end);
+    expect(alignOf(story.align(3, 4, [1, 2, 3]))).toMatchObject({ step: 4, verify: true });
+    story.machine.handle({ is: 'closed', connection: 3, why: 'x' });
+    expect(alignOf(story.align(4, 6, [1, 2]))).toMatchObject({ step: 6, verify: false });
   });
 
-  it('of nobody, time and again, is not heard for long', () => {
-    story.say(3, accuse([]));
-    story.align(2, 8, [1, 2, 3]);
-    expect(inShort(story.say(3, { ...accuse([], 2), step: 20 }))).toContain('close');
+  it('of a step beyond the end has all compute up to the end, and no further', () => {
+    const effects = story.say(1, { ...accuse([]), step: 4_000_000_000 });
+    expect(effects.at(-1)).toMatchObject({ message: { alone: true, endStep: 10 } });
   });
 
-  it('is not looked into for other steps', () => {
+  it('where each computes alone says nothing, nor does a suspicion: nothing came from another', () => {
     story.say(1, accuse([]));
-    expect(alignOf(story.align(2, 5, [1, 2, 3]))).toMatchObject({ step: 5, verify: false });
+    story.align(2, 3, [1, 2, 3]);
+    expect(story.say(1, accuse([1], 2))).toEqual([]);
+    expect(story.say(1, accuse([], 2))).toEqual([]);
+    expect(story.say(1, { type: 'suspect', generation: 2, rank: 1, why: 'x', broken: false })).toEqual([]);
   });
 });
 
@@ -97,7 +104,7 @@ describe('a worker that says the model has gone bad', () => {
   it('is left out where the others wait for it, and the step computed without it', () => {
     story.say(1, notFinite(4));
     story.say(2, { type: 'suspect', generation: 1, rank: 0, why: 'overdue', broken: false });
-    const verdict = story.machine.handle({ is: 'timer', timer: { kind: 'suspicion', generation: 1 } });
+    const verdict = story.machine.handle({ is: 'timer', timer: { kind: 'evidence', generation: 1 } });
     expect(inShort(verdict)).toEqual(withoutTheFirst);
     story.align(2, 3, [2, 3]);
     expect(story.say(2, notFinite(4, 2))).toEqual([]);
@@ -223,7 +230,7 @@ describe('a membership that does not form in time', () => {
 
   it('goes on without those who do not answer', () => {
     story.say(1, { type: 'standing', generation: 2, hasState: false, step: 0 });
-    expect(late(2)).toEqual(['setTimer', 'close', 'journal', 'formed', 'membership to 1']);
+    expect(late(2)).toEqual(['close', 'journal', 'formed', 'membership to 1']);
     story.machine.handle({ is: 'connected', connection: 4, address: '10.0.0.1' });
     expect(inShort(story.say(4, hello('w2')))[0]).toBe('refused to 4');
   });
@@ -231,11 +238,12 @@ describe('a membership that does not form in time', () => {
   it('goes on without those who do not become ready', () => {
     for (const connection of [1, 2])
       story.say(connection, { type: 'standing', generation: 2, hasState: false, step: 0 });
-    story.say(2, { type: 'ready', generation: 2 });
-    expect(late(2)).toEqual(['setTimer', 'close', 'journal', 'formed', 'membership to 2']);
+    story.say(2, { type: 'ready', generation: 2, digest: 0 });
+    expect(late(2)).toEqual(['close', 'journal', 'formed', 'membership to 2']);
   });
 
   it('goes on without who is late again, for longer each time, and not for good: the source may be slow', () => {
+    let nowMs = 0;
     for (const [generation, ms] of [
       [2, 300_000],
       [4, 600_000],
@@ -246,13 +254,20 @@ describe('a membership that does not form in time', () => {
     ] as const) {
       for (const connection of [1, 2])
         story.say(connection, { type: 'standing', generation, hasState: connection === 1, step: 1 });
-      story.say(1, { type: 'ready', generation });
-      const verdict = story.machine.handle({ is: 'timer', timer: { kind: 'forming', generation } });
-      expect(inShort(verdict)).toEqual(['setTimer', 'close', 'journal', 'formed', 'membership to 1']);
-      expect(verdict[0]).toMatchObject({ timer: { kind: 'exclusion', workerId: 'w2' }, ms });
+      story.say(1, { type: 'ready', generation, digest: 0 });
+      const verdict = story.machine.handle({ is: 'timer', timer: { kind: 'forming', generation } }, nowMs);
+      expect(inShort(verdict)).toEqual(['close', 'journal', 'formed', 'membership to 1']);
       story.align(generation + 1, 1, [1]);
-      story.machine.handle({ is: 'timer', timer: { kind: 'exclusion', workerId: 'w2' } });
-      expect(inShort(story.takeIn(2, generation + 1, 2))).toContain('membership to 2');
+      const comes = (atMs: number): string[] => {
+        story.machine.handle({ is: 'connected', connection: 2, address: '10.0.0.1' });
+        return inShort(story.machine.handle({ is: 'message', connection: 2, message: hello('w2') }, atMs));
+      };
+      expect(comes(nowMs + ms - 1)[0]).toBe('refused to 2');
+      nowMs += ms;
+      expect(comes(nowMs)).toEqual(['welcome']);
+      story.say(2, { type: 'ready', generation: 0, digest: 0 });
+      story.machine.handle({ is: 'timer', timer: { kind: 'joining', generation: generation + 1 } });
+      expect(inShort(story.say(1, report(generation + 1, 2)))).toContain('membership to 2');
     }
   });
 
@@ -274,7 +289,7 @@ describe('a membership that does not form in time', () => {
   it('keeps who has the newest state, and goes on without who does not heal from it', () => {
     story.align(2, 0, [1, 2]);
     healing();
-    story.say(3, { type: 'ready', generation: 3 });
+    story.say(3, { type: 'ready', generation: 3, digest: 0 });
     expect(late(3).slice(-3)).toEqual(['formed', 'membership to 1', 'membership to 3']);
   });
 
@@ -283,120 +298,5 @@ describe('a membership that does not form in time', () => {
     healing();
     expect(late(3)).toEqual(['notice', 'setTimer']);
     expect(late(3).slice(-3)).toEqual(['formed', 'membership to 1', 'membership to 3']);
-  });
-});
-
-describe('one word against another', () => {
-  const suspect = (by: number, rank: number, generation: number, broken = false): CoordinatorEffect[] => [
-    ...story.say(by, { type: 'suspect', generation, rank, why: 'no answer', broken }),
-    ...story.machine.handle({ is: 'timer', timer: { kind: 'suspicion', generation } }),
-  ];
-  /** w4 comes as well: generation 2. */
-  beforeEach(() => {
-    story.takeIn(4, 1, 1);
-    story.align(2, 1, [1, 2, 3, 4]);
-  });
-
-  it('is believed once; who alone suspects one after another is left out itself', () => {
-    expect(inShort(suspect(1, 3, 2)).slice(-3)).toEqual([
-      'membership to 1',
-      'membership to 2',
-      'membership to 3',
-    ]);
-    story.align(3, 1, [1, 2, 3]);
-    const verdict = suspect(1, 2, 3);
-    expect(inShort(verdict).slice(-3)).toEqual(['formed', 'membership to 2', 'membership to 3']);
-    expect(verdict.find((effect) => effect.do === 'formed')).toMatchObject({
-      reason: expect.stringContaining('worker w1 is gone: it alone cannot go on with one after another'),
-    });
-  });
-
-  it('is not one word where the other says so too, or more than one does', () => {
-    suspect(1, 3, 2);
-    story.align(3, 1, [1, 2, 3]);
-    story.say(3, { type: 'suspect', generation: 3, rank: 0, why: 'x', broken: false });
-    expect(inShort(suspect(1, 2, 3)).slice(-2)).toEqual(['membership to 1', 'membership to 2']);
-  });
-
-  it('is not heard again in the same generation', () => {
-    expect(
-      inShort(story.say(1, { type: 'suspect', generation: 2, rank: 1, why: 'x', broken: false })),
-    ).toEqual(['notice', 'setTimer']);
-    for (let times = 0; times < 3; times += 1)
-      expect(story.say(1, { type: 'suspect', generation: 2, rank: 1, why: 'x', broken: false })).toEqual([]);
-  });
-
-  it('keeps one out for good; who alone accuses one after another is left out itself, for a while', () => {
-    expect(inShort(story.say(1, accuse([3], 2)))).toContain('quarantine');
-    story.align(3, 3, [1, 2, 3]);
-    const verdict = story.say(1, accuse([2], 3));
-    expect(inShort(verdict)).toEqual([
-      'setTimer',
-      'setTimer',
-      'close',
-      'journal',
-      'formed',
-      'membership to 2',
-      'membership to 3',
-    ]);
-    expect(alignOf(story.align(4, 3, [2, 3]))).toMatchObject({ verify: true });
-  });
-
-  it('is none where another says so as well, though too late', () => {
-    story.say(1, accuse([3], 2));
-    expect(story.say(2, accuse([3], 2))).toEqual([]);
-    story.align(3, 3, [1, 2, 3]);
-    expect(inShort(story.say(1, accuse([2], 3)))).toContain('quarantine');
-  });
-
-  /** What was set for later about complaints, comes. */
-  const forget = (effects: readonly CoordinatorEffect[]): void => {
-    for (const effect of effects)
-      if (effect.do === 'setTimer' && effect.timer.kind === 'complaint')
-        expect(story.machine.handle({ is: 'timer', timer: effect.timer })).toEqual([]);
-  };
-
-  it('is worth something again after a while, also where the other is kept out or stayed', () => {
-    forget(story.say(1, accuse([3], 2)));
-    story.align(3, 3, [1, 2, 3]);
-    expect(inShort(story.say(1, accuse([2], 3)))).toContain('quarantine');
-  });
-
-  it('is forgotten of one that stayed, as the one who said it was not believed', () => {
-    const first = story.say(1, accuse([3], 2));
-    story.align(3, 3, [1, 2, 3]);
-    const second = story.say(1, accuse([2], 3));
-    expect(inShort(second)).not.toContain('quarantine');
-    for (const effects of [first, second]) forget(effects);
-    story.align(4, 3, [2, 3]);
-    story.machine.handle({ is: 'timer', timer: { kind: 'exclusion', workerId: 'w1' } });
-    story.join(1);
-    story.machine.handle({ is: 'timer', timer: { kind: 'joinAtLatest', generation: 4 } });
-    expect(inShort(story.say(1, accuse([0], 5)))).toContain('quarantine');
-  });
-
-  it('while a membership forms does not put a doubt of a step out of mind', () => {
-    story.say(2, accuse([], 2));
-    story.say(1, { ...accuse([3], 3), step: 0 });
-    expect(alignOf(story.align(4, 3, [1, 2, 3]))).toMatchObject({ step: 3, verify: true });
-  });
-
-  it('while a membership forms is nothing where it is about nobody there', () => {
-    story.say(2, accuse([], 2));
-    expect(story.say(1, { ...accuse([0, 9], 3), step: 0 })).toEqual([]);
-    expect(alignOf(story.align(3, 3, [1, 2, 3, 4]))).toMatchObject({ verify: true });
-  });
-
-  it('names one at a time', () => {
-    expect(inShort(story.say(1, accuse([1, 2, 3], 2))).filter((each) => each === 'quarantine')).toEqual([
-      'quarantine',
-    ]);
-  });
-
-  it('stands between two: nobody else can tell', () => {
-    story.say(1, accuse([3], 2));
-    story.machine.handle({ is: 'closed', connection: 3, why: 'x' });
-    story.align(4, 3, [1, 2]);
-    expect(inShort(story.say(1, accuse([1], 4)))).toContain('quarantine');
   });
 });

@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { CoordinatorEffect, CoordinatorEvent } from '../../../coordinator/effects.ts';
 import { CoordinatorMachine } from '../../../coordinator/machine.ts';
 import type { MessageFrom, MessageOf } from '../../../proto/messages.ts';
-import { facts, hello, sha } from './story.ts';
+import { digest, facts, hello, sha } from './story.ts';
 
 let machine = new CoordinatorMachine(facts);
 beforeEach(() => {
@@ -13,6 +13,12 @@ beforeEach(() => {
 
 function say(connection: number, message: MessageFrom<'worker'>): CoordinatorEffect[] {
   return machine.handle({ is: 'message', connection, message });
+}
+
+/** Each tells its digest before it is finished. */
+function end(connection: number, message: MessageOf<'finished'>): CoordinatorEffect[] {
+  say(connection, digest(message.generation, message.step));
+  return say(connection, message);
 }
 
 function join(connection: number, greeting = hello(`w${connection}`)): CoordinatorEffect[] {
@@ -32,13 +38,13 @@ function standing(connection: number, step: number | null, generation = 1): Coor
 
 function align(step: number | null, connections: readonly number[], generation = 1): CoordinatorEffect[] {
   for (const connection of connections) standing(connection, step, generation);
-  return connections.flatMap((connection) => say(connection, { type: 'ready', generation }));
+  return connections.flatMap((connection) => say(connection, { type: 'ready', generation, digest: 0 }));
 }
 
 function started(): void {
   for (const connection of [1, 2]) {
     join(connection);
-    say(connection, { type: 'ready', generation: 0 });
+    say(connection, { type: 'ready', generation: 0, digest: 0 });
   }
   align(null, [1, 2]);
 }
@@ -95,21 +101,21 @@ describe('the way to the first step', () => {
     join(1);
     join(2);
     expect(sent(say(1, { type: 'dataRequest' }))).toEqual(['sendData']);
-    expect(sent(say(1, { type: 'ready', generation: 0 }))).toEqual(['notice']);
-    const formed = say(2, { type: 'ready', generation: 0 });
+    expect(sent(say(1, { type: 'ready', generation: 0, digest: 0 }))).toEqual(['notice']);
+    const formed = say(2, { type: 'ready', generation: 0, digest: 0 });
     expect(sent(formed)).toEqual(['journal', 'formed', 'membership to 1', 'membership to 2']);
     expect(sent(standing(1, null))).toEqual([]);
     const aligned = standing(2, null);
     expect(sent(aligned)).toEqual(['aligned', 'align to 1', 'align to 2']);
     expect(alignment(aligned)).toMatchObject({ step: 0, origin: 'seed', behind: [0, 1], evaluate: false });
-    expect(sent(say(1, { type: 'ready', generation: 1 }))).toEqual([]);
-    expect(sent(say(2, { type: 'ready', generation: 1 }))).toEqual(['start to 1', 'start to 2']);
+    expect(sent(say(1, { type: 'ready', generation: 1, digest: 0 }))).toEqual([]);
+    expect(sent(say(2, { type: 'ready', generation: 1, digest: 0 }))).toEqual(['start to 1', 'start to 2']);
   });
 
   it('sends the checkpoint to those who have no state', () => {
     machine = new CoordinatorMachine({ ...facts, checkpointStep: 4, workersWanted: 1 });
     join(1);
-    say(1, { type: 'ready', generation: 0 });
+    say(1, { type: 'ready', generation: 0, digest: 0 });
     const effects = standing(1, null);
     expect(sent(effects)).toEqual(['aligned', 'align to 1', 'sendState']);
     expect(alignment(effects)).toMatchObject({ step: 4, origin: 'checkpoint', behind: [0] });
@@ -117,12 +123,12 @@ describe('the way to the first step', () => {
 
   it('lets a worker go that is not a member yet, and waits for another', () => {
     join(1);
-    say(1, { type: 'ready', generation: 0 });
+    say(1, { type: 'ready', generation: 0, digest: 0 });
     expect(sent(machine.handle({ is: 'closed', connection: 1, why: 'gone' }))).toEqual(['notice']);
     join(2);
     join(3);
-    say(2, { type: 'ready', generation: 0 });
-    expect(sent(say(3, { type: 'ready', generation: 0 }))).toContain('membership to 3');
+    say(2, { type: 'ready', generation: 0, digest: 0 });
+    expect(sent(say(3, { type: 'ready', generation: 0, digest: 0 }))).toContain('membership to 3');
   });
 });
 
@@ -131,7 +137,7 @@ describe('changes', () => {
 
   it('form a new generation when a member is lost; who is behind heals from who is not', () => {
     join(3);
-    say(3, { type: 'ready', generation: 0 });
+    say(3, { type: 'ready', generation: 0, digest: 0 });
     expect(sent(machine.handle({ is: 'closed', connection: 1, why: 'broke' }))).toEqual([
       'journal',
       'formed',
@@ -162,7 +168,7 @@ describe('changes', () => {
     align(3, [1], 2);
     expect(sent(say(1, { type: 'leave' }))).toEqual(['stop to 1']);
     machine.handle({ is: 'snapshotWhole', step: 4 });
-    expect(say(1, { type: 'finished', generation: 2, step: 4, weightsSha256: sha })).toEqual([]);
+    expect(end(1, { type: 'finished', generation: 2, step: 4, weightsSha256: sha })).toEqual([]);
     expect(sent(machine.handle({ is: 'checkpointed', step: 4 }))).toEqual(['released to 1', 'notice']);
     expect(machine.phase).toBe('paused');
   });
@@ -185,7 +191,7 @@ describe('changes', () => {
     expect(sent(machine.handle({ is: 'closed', connection: 1, why: 'broke' }))).toEqual(['notice']);
     expect(machine.phase).toBe('paused');
     join(3);
-    expect(sent(say(3, { type: 'ready', generation: 0 }))).toContain('membership to 2');
+    expect(sent(say(3, { type: 'ready', generation: 0, digest: 0 }))).toContain('membership to 2');
   });
 
   it('let the last one that leaves hand over to one that joins before it has gone', () => {
@@ -193,15 +199,15 @@ describe('changes', () => {
     align(4, [1], 2);
     expect(sent(say(1, { type: 'leave' }))).toEqual(['stop to 1']);
     join(3);
-    expect(sent(say(3, { type: 'ready', generation: 0 })).slice(2)).toEqual([
+    expect(sent(say(3, { type: 'ready', generation: 0, digest: 0 })).slice(2)).toEqual([
       'membership to 1',
       'membership to 3',
     ]);
     standing(1, 5, 3);
     const aligned = standing(3, null, 3);
     expect(alignment(aligned)).toMatchObject({ step: 5, origin: 'member', source: 0, behind: [1] });
-    say(1, { type: 'ready', generation: 3 });
-    const over = sent(say(3, { type: 'ready', generation: 3 }));
+    say(1, { type: 'ready', generation: 3, digest: 0 });
+    const over = sent(say(3, { type: 'ready', generation: 3, digest: 0 }));
     expect(over).toEqual(['released to 1', 'journal', 'formed', 'membership to 3']);
   });
 
@@ -209,7 +215,7 @@ describe('changes', () => {
     say(2, { type: 'leave' });
     expect(sent(say(1, { type: 'leave' }))).toEqual([]);
     standing(1, 4, 2);
-    expect(sent(say(1, { type: 'ready', generation: 2 }))).toEqual(['start to 1', 'stop to 1']);
+    expect(sent(say(1, { type: 'ready', generation: 2, digest: 0 }))).toEqual(['start to 1', 'stop to 1']);
   });
 
   it('never forget a newer checkpoint for an older one that was written after it', () => {
@@ -224,23 +230,25 @@ describe('changes', () => {
       'notice',
       'setTimer',
     ]);
-    const verdict = machine.handle({ is: 'timer', timer: { kind: 'suspicion', generation: 1 } });
-    expect(sent(verdict)).toEqual(['setTimer', 'close', 'journal', 'formed', 'membership to 1']);
-    expect(refusal(join(4, hello('w2')))).toContain('could not reach this one');
-    machine.handle({ is: 'timer', timer: { kind: 'exclusion', workerId: 'w2' } });
-    expect(sent(join(5, hello('w2')))).toEqual(['welcome']);
+    const verdict = machine.handle({ is: 'timer', timer: { kind: 'evidence', generation: 1 } });
+    expect(sent(verdict)).toEqual(['close', 'journal', 'formed', 'membership to 1']);
+    expect(refusal(join(4, hello('w2')))).toContain('could not go on with this one');
+    const connection = 5;
+    machine.handle({ is: 'connected', connection, address: '10.0.0.1' });
+    const later = machine.handle({ is: 'message', connection, message: hello('w2') }, 5_000);
+    expect(sent(later)).toEqual(['welcome']);
   });
 
   it('connect all anew after a first broken connection', () => {
     say(1, { type: 'suspect', generation: 1, rank: 1, why: 'reset', broken: true });
-    const verdict = machine.handle({ is: 'timer', timer: { kind: 'suspicion', generation: 1 } });
-    expect(sent(verdict)).toEqual(['setTimer', 'journal', 'formed', 'membership to 1', 'membership to 2']);
+    const verdict = machine.handle({ is: 'timer', timer: { kind: 'evidence', generation: 1 } });
+    expect(sent(verdict)).toEqual(['journal', 'formed', 'membership to 1', 'membership to 2']);
   });
 
   it('drop a suspicion whose generation is over', () => {
     say(1, { type: 'suspect', generation: 1, rank: 1, why: 'x', broken: false });
     machine.handle({ is: 'closed', connection: 2, why: 'x' });
-    expect(machine.handle({ is: 'timer', timer: { kind: 'suspicion', generation: 1 } })).toEqual([]);
+    expect(machine.handle({ is: 'timer', timer: { kind: 'evidence', generation: 1 } })).toEqual([]);
   });
 
   it('take the newer connection of a worker that comes anew', () => {
@@ -295,16 +303,15 @@ describe('the end', () => {
 
   it('comes when all have finished with the same weights', () => {
     started();
-    expect(say(1, finished(sha))).toEqual([]);
-    expect(say(2, finished(sha))).toEqual([{ do: 'end', step: 10, weightsSha256: sha }]);
+    expect(end(1, finished(sha))).toEqual([]);
+    expect(end(2, finished(sha))).toEqual([{ do: 'end', step: 10, weightsSha256: sha }]);
   });
 
-  it('is a failure where weights differ', () => {
+  it('is none where weights differ: all go back, and compute alone', () => {
     started();
-    say(1, finished(sha));
-    expect(say(2, finished('b'.repeat(64))).at(-1)).toMatchObject({
-      do: 'fail',
-      code: 'LOCKSTEP_WEIGHTS_DIFFER',
+    end(1, finished(sha));
+    expect(end(2, finished('b'.repeat(64))).at(-1)).toMatchObject({
+      message: { type: 'membership', generation: 2, endStep: 10, alone: true },
     });
   });
 
@@ -333,7 +340,7 @@ describe('the end', () => {
     expect(say(1, part(0))).toMatchObject([
       { do: 'evaluation', step: 5, parts: [{ firstShard: 0 }, { firstShard: 4 }] },
     ]);
-    expect(sent(say(1, part(4)))).toEqual(['quarantine', 'close', 'journal', 'formed', 'membership to 2']);
+    expect(sent(say(1, part(4)))).toEqual(['refused to 1', 'close', 'journal', 'formed', 'membership to 2']);
   });
 
   it.each<[string, MessageFrom<'worker'>]>([
@@ -352,7 +359,7 @@ describe('the end', () => {
   ])('goes on without a worker that sends %s, names it, and keeps it out of the run', (_what, message) => {
     started();
     const effects = say(1, message);
-    expect(sent(effects)).toEqual(['quarantine', 'close', 'journal', 'formed', 'membership to 2']);
+    expect(sent(effects)).toEqual(['refused to 1', 'close', 'journal', 'formed', 'membership to 2']);
     expect(effects[3]).toMatchObject({ reason: expect.stringMatching(/^worker w1 is gone: it sent /) });
     expect(join(3, hello('w1'))).toMatchObject([
       {
@@ -378,17 +385,16 @@ describe('the end', () => {
   it('keeps a worker out whose bulk data turned out wrong', () => {
     started();
     const wrong: CoordinatorEvent = { is: 'misconduct', connection: 1, what: 'it sent a wrong snapshot' };
-    expect(machine.handle(wrong)[0]).toEqual({
-      do: 'quarantine',
-      workerId: 'w1',
-      what: 'it sent a wrong snapshot',
+    expect(machine.handle(wrong)[0]).toMatchObject({
+      connection: 1,
+      message: { type: 'refused', message: 'worker w1 is kept out of this run: it sent a wrong snapshot' },
     });
     expect(sent(join(3, hello('w1')))[0]).toBe('refused to 3');
   });
 
   it('drops what belongs to another generation', () => {
     started();
-    expect(say(1, { ...finished(sha), generation: 0 })).toEqual([]);
-    expect(say(2, finished(sha))).toEqual([]);
+    expect(end(1, { ...finished(sha), generation: 0 })).toEqual([]);
+    expect(end(2, finished(sha))).toEqual([]);
   });
 });

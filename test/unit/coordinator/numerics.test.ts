@@ -26,7 +26,13 @@ function answer(story: Story, connection: number, greeting: typeof other): Coord
 describe('the numerics of the first membership', () => {
   it('are kept with it, and hold when nobody is connected any more', () => {
     const story = new Story({ workersWanted: 1 });
-    expect(story.join(1)[0]).toEqual({ do: 'journal', generation: 1, workerIds: ['w1'], numerics });
+    expect(story.join(1)[0]).toEqual({
+      do: 'journal',
+      generation: 1,
+      workerIds: ['w1'],
+      numerics,
+      replayTo: null,
+    });
     story.machine.handle({ is: 'closed', connection: 1, why: 'killed' });
     expect(answer(story, 2, other)).toMatchObject({ message: refused });
     expect(story.join(3)[0]).toMatchObject({ do: 'journal', generation: 2, numerics: null });

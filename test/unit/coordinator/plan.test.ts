@@ -32,8 +32,10 @@ const steps = (last: number, generation = 1, first = 1): void => {
 };
 const whatOf = (effects: readonly CoordinatorEffect[]): string => {
   const [first] = effects;
-  if (first?.do !== 'quarantine') throw new Error(`nobody is kept out: ${inShort(effects).join()}`);
-  return first.what;
+  const told = first?.do === 'send' && first.message.type === 'refused' ? first.message.message : '';
+  const what = /^worker \S+ is kept out of this run: (.*)$/.exec(told)?.[1];
+  if (what === undefined) throw new Error(`nobody is kept out: ${inShort(effects).join()}`);
+  return what;
 };
 /** The same with one byte that differs. */
 const unlike = <M extends MessageOf<'report' | 'evaluation'>>(message: M): M => {

@@ -11,7 +11,7 @@ export const facts: RunFacts = {
   workersMin: 1,
   generation: 0,
   membersBefore: [],
-  quarantined: new Map(),
+  replayTo: null,
   shards: 8,
   reports: 2,
   evaluationBatches: 3,
@@ -52,6 +52,10 @@ export function report(generation: number, step: number): MessageOf<'report'> {
   return { type: 'report', generation, step, sums, gradientNorm: 0, seconds: 0.1 };
 }
 
+export function digest(generation: number, step: number, digest = 0): MessageOf<'digest'> {
+  return { type: 'digest', generation, step, digest };
+}
+
 /** A machine whose connections are told by number, worker wN at connection N. */
 export class Story {
   readonly machine: CoordinatorMachine;
@@ -61,6 +65,7 @@ export class Story {
   }
 
   say(connection: number, message: MessageFrom<'worker'>): CoordinatorEffect[] {
+    if (message.type === 'finished') this.say(connection, digest(message.generation, message.step));
     return this.machine.handle({ is: 'message', connection, message });
   }
 
@@ -68,7 +73,7 @@ export class Story {
   join(connection: number, greeting = hello(`w${connection}`)): CoordinatorEffect[] {
     this.machine.handle({ is: 'connected', connection, address: '10.0.0.1' });
     this.say(connection, greeting);
-    return this.say(connection, { type: 'ready', generation: 0 });
+    return this.say(connection, { type: 'ready', generation: 0, digest: 0 });
   }
 
   /** Joins while `generation` runs, whose rank 0 is connection 1, up to the membership it is taken into. */
@@ -83,7 +88,7 @@ export class Story {
     const aligned = connections.map((connection) =>
       this.say(connection, { type: 'standing', generation, hasState: step > 0, step }),
     );
-    for (const connection of connections) this.say(connection, { type: 'ready', generation });
+    for (const connection of connections) this.say(connection, { type: 'ready', generation, digest: 0 });
     return aligned.at(-1)!;
   }
 }

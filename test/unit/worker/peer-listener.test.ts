@@ -86,7 +86,7 @@ it('who dials a member that gave up is told so, and does not take it for lost', 
   const members = [here, there].map(({ port }, rank) => ({
     ...{ workerId: `w${rank}`, host, port, firstShard: rank, endShard: rank + 1 },
   }));
-  const membership = { type: 'membership', generation: 1, members, endStep: 9 } as const;
+  const membership = { type: 'membership', generation: 1, members, endStep: 9, alone: false } as const;
   const lost: string[] = [];
   const ended = new AbortController();
   const handlers = {

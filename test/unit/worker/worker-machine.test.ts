@@ -3,6 +3,7 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { MessageFrom, MessageOf } from '../../../proto/messages.ts';
 import {
+  redialMs,
   refusedMs,
   type WorkerEffect,
   type WorkerEvent,
@@ -35,7 +36,7 @@ const dataset = {
 
 function membership(generation: number): MessageOf<'membership'> {
   const member = { workerId: 'w', host: 'h', port: 1, firstShard: 0, endShard: 8 };
-  return { type: 'membership', generation, members: [member], rank: 0, endStep: 10 };
+  return { type: 'membership', generation, members: [member], rank: 0, endStep: 10, alone: false };
 }
 
 function alignment(generation: number, step: number): MessageOf<'align'> {
@@ -77,7 +78,7 @@ function aligned(generation: number, step: number | null = null): void {
   hear(membership(generation));
   handle({ is: 'quiet', generation, step });
   hear(alignment(generation, step ?? 0));
-  handle({ is: 'aligned', generation });
+  handle({ is: 'aligned', generation, digest: 0 });
 }
 
 function running(generation = 1): void {
@@ -133,7 +134,7 @@ describe('aligning', () => {
     expect(hear(membership(1))).toEqual(['form']);
     expect(handle({ is: 'quiet', generation: 1, step: null })).toEqual(['standing 1']);
     expect(hear(alignment(1, 0))).toEqual(['align']);
-    expect(handle({ is: 'aligned', generation: 1 })).toEqual(['ready 1']);
+    expect(handle({ is: 'aligned', generation: 1, digest: 0 })).toEqual(['ready 1']);
     expect(hear({ type: 'start', generation: 1 })).toEqual(['begin']);
   });
 
@@ -142,7 +143,7 @@ describe('aligning', () => {
     hear(membership(1));
     expect(hear(membership(2))).toEqual(['form']);
     expect(handle({ is: 'quiet', generation: 1, step: null })).toEqual([]);
-    expect(handle({ is: 'aligned', generation: 1 })).toEqual([]);
+    expect(handle({ is: 'aligned', generation: 1, digest: 0 })).toEqual([]);
     expect(handle({ is: 'peerLost', generation: 1, rank: 1, why: 'gone', broken: true })).toEqual([]);
     expect(hear(membership(1))).toEqual([]);
   });
@@ -187,7 +188,7 @@ describe('the end', () => {
     expect(machine.phase).toBe('aligning');
     handle({ is: 'quiet', generation: 2, step: 10 });
     expect(hear(alignment(2, 10))).toEqual(['align']);
-    handle({ is: 'aligned', generation: 2 });
+    handle({ is: 'aligned', generation: 2, digest: 0 });
     hear({ type: 'start', generation: 2 });
     expect(finished(2)).toEqual(['finished 2']);
   });
@@ -224,7 +225,7 @@ describe('without a coordinator', () => {
   it('goes on, looks for it, and is ready for a membership when it is back', () => {
     running();
     expect(machine.handle({ is: 'closed', why: 'killed', broken: true })).toEqual([
-      { do: 'redial', afterMs: 0 },
+      { do: 'redial', afterMs: redialMs.first },
     ]);
     expect(handle({ is: 'peerLost', generation: 1, rank: 1, why: 'gone', broken: true })).toEqual([]);
     expect(open()).toEqual(['hello 1']);
@@ -315,8 +316,23 @@ describe('without a coordinator', () => {
     open();
     welcome();
     expect(machine.handle({ is: 'closed', why: 'killed', broken: true })).toEqual([
-      { do: 'redial', afterMs: 0 },
+      { do: 'redial', afterMs: 4 * redialMs.first },
     ]);
+  });
+
+  it('waits before it dials, longer each time, until it is a member again', () => {
+    running();
+    const lost = (): number => {
+      const [effect] = machine.handle({ is: 'closed', why: 'over', broken: false });
+      open();
+      return effect?.do === 'redial' ? effect.afterMs : 0;
+    };
+    const waited = Array.from({ length: 8 }, lost);
+    expect(waited.slice(0, 4)).toEqual([50, 100, 200, 400]);
+    expect(waited.at(-1)).toBe(redialMs.most);
+    welcome();
+    hear(membership(2));
+    expect(lost()).toBe(redialMs.first);
   });
 
   it('ends in order when it comes back as the run is over', () => {

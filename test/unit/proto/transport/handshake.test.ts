@@ -20,7 +20,7 @@ import {
 } from '../../../../proto/transport/handshake.ts';
 import { type Listener, listen } from '../../../../proto/transport/server.ts';
 import { Token } from '../../../../proto/transport/token.ts';
-import { coordinatorPath, peerPath, proofHeader } from '../../../../proto/version.ts';
+import { coordinatorPath, peerPath, proofHeader, protocolVersion } from '../../../../proto/version.ts';
 import { maskedFrame, parseAnswer, requestTo, upgradeText } from '../../../support/raw-websocket.ts';
 
 const token = Token.generate();
@@ -52,7 +52,7 @@ describe('a proof', () => {
     fc.record({ path: text, role: text, run: text, version: text, nonce: text }),
   );
   const otherResponse: fc.Arbitrary<Partial<Response>> = fc.oneof(
-    fc.constantFrom<Partial<Response>>({ status: 426 }, { version: '5' }),
+    fc.constantFrom<Partial<Response>>({ status: 426 }, { version: String(protocolVersion + 1) }),
     fc.constant({}).map(() => ({ nonce: newNonce() })),
   );
 

@@ -253,11 +253,11 @@ describe('a connection', () => {
   it('carries messages both ways, checked and in order', async () => {
     const { listener, accepted, seen } = await coordinator();
     const { connection, seen: atWorker } = await worker(listener);
-    connection.send({ type: 'ready', generation: 1 });
+    connection.send({ type: 'ready', generation: 1, digest: 0 });
     connection.send({ type: 'finished', generation: 1, step: 2, weightsSha256: 'a'.repeat(64) });
     await seen[0]!.until(() => seen[0]!.messages.length === 2);
     expect(seen[0]!.messages).toEqual([
-      { type: 'ready', generation: 1 },
+      { type: 'ready', generation: 1, digest: 0 },
       { type: 'finished', generation: 1, step: 2, weightsSha256: 'a'.repeat(64) },
     ]);
     accepted[0]!.send({ type: 'start', generation: 7 });
@@ -283,7 +283,7 @@ describe('a connection', () => {
   it('ends in order, once, on both sides', async () => {
     const { listener, accepted, seen } = await coordinator();
     const { connection, seen: atWorker } = await worker(listener);
-    connection.send({ type: 'ready', generation: 3 });
+    connection.send({ type: 'ready', generation: 3, digest: 0 });
     connection.close(1000, 'enough');
     expect(await atWorker.closed()).toEqual({ kind: 'local' });
     expect(await seen[0]!.closed()).toEqual({ kind: 'remote', code: 1000, text: 'enough' });
@@ -302,7 +302,7 @@ describe('a connection', () => {
   it.each([
     ['garbage', Buffer.from('garbage'), 'corrupt'],
     ['nothing', Buffer.alloc(0), 'corrupt'],
-    ['a message without its seal', pack({ type: 'ready', generation: 1 }), 'corrupt'],
+    ['a message without its seal', pack({ type: 'ready', generation: 1, digest: 0 }), 'corrupt'],
     ['sealed garbage', sealed(Buffer.from('garbage')), 'malformed'],
     [
       'a message of the other direction',
@@ -321,7 +321,7 @@ describe('a connection', () => {
     const reason = await seen[1]!.closed();
     expect(reason.kind === 'protocol' && reason.error.code).toBe(code);
     expect(seen[1]!.reasons).toHaveLength(1);
-    good.connection.send({ type: 'ready', generation: 2 });
+    good.connection.send({ type: 'ready', generation: 2, digest: 0 });
     await seen[0]!.until(() => seen[0]!.messages.length === 1);
     expect(seen[0]!.reasons).toHaveLength(0);
   });

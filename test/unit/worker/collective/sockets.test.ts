@@ -56,6 +56,7 @@ async function join({ boundaries, members, token, listener, rank, delivery }: Jo
     membership: {
       type: 'membership',
       generation: 1,
+      alone: false,
       members,
       rank,
       endStep: 9,
@@ -116,7 +117,7 @@ it('a worker without TLS of its own does not dial a peer on another machine', as
   ];
   const forming = Mesh.form({
     listener,
-    membership: { type: 'membership', generation: 1, members, rank: 1, endStep: 9 },
+    membership: { type: 'membership', generation: 1, members, rank: 1, endStep: 9, alone: false },
     runId: 'test',
     token,
     tls: { ca: 'an authority that only the coordinator is known by' },

@@ -20,6 +20,7 @@ const withPeers: StepPlan = {
   endStep: 2,
   evaluateAfter: (step) => step === 2,
   checkpointAfter: never,
+  digestAfter: never,
 };
 const alone: StepPlan = {
   ...withPeers,
@@ -74,14 +75,19 @@ describe('with peers', () => {
     play(machine, [{ is: 'begin' }, { is: 'exchangeReady', exchange: 0 }, ...settled]);
     play(machine, [{ is: 'reportsSwapped', finite: true, stop: false }]);
     expect(play(machine, [{ is: 'updated', finite: true }])).toEqual(['report 2', 'evaluate 2']);
-    expect(play(machine, [{ is: 'evaluated' }])).toEqual(['snapshot 2', 'finish 2']);
+    expect(play(machine, [{ is: 'evaluated' }])).toEqual(['digest 2', 'snapshot 2', 'finish 2']);
   });
 
   it('stops where all have heard of it, not where one has', () => {
     const machine = new StepMachine({ ...withPeers, endStep: 9 }, 0);
     play(machine, [{ is: 'begin' }, { is: 'stop' }, { is: 'exchangeReady', exchange: 0 }, ...settled]);
     play(machine, [{ is: 'reportsSwapped', finite: true, stop: true }]);
-    expect(play(machine, [{ is: 'updated', finite: true }])).toEqual(['report 1', 'snapshot 1', 'finish 1']);
+    expect(play(machine, [{ is: 'updated', finite: true }])).toEqual([
+      'report 1',
+      'digest 1',
+      'snapshot 1',
+      'finish 1',
+    ]);
   });
 
   it('does not update where a loss is not finite', () => {
@@ -146,6 +152,13 @@ describe('alone', () => {
     expect(play(machine, [{ is: 'evaluated' }])).toEqual(['runTask 21+16']);
   });
 
+  it('ends a task where a digest is due', () => {
+    const machine = new StepMachine({ ...alone, digestAfter: (step) => step === 9 }, 0);
+    play(machine, [{ is: 'begin' }]);
+    expect(play(machine, [done(1)]).at(-1)).toBe('runTask 2+8');
+    expect(play(machine, [done(8)]).slice(-2)).toEqual(['digest 9', 'runTask 10+11']);
+  });
+
   it('keeps a task of long steps short', () => {
     const machine = new StepMachine(alone, 0);
     play(machine, [{ is: 'begin' }]);
@@ -156,7 +169,7 @@ describe('alone', () => {
   it('stops after the task in flight', () => {
     const machine = new StepMachine(alone, 0);
     play(machine, [{ is: 'begin' }, done(1), { is: 'stop' }]);
-    expect(play(machine, [done(16)]).slice(-2)).toEqual(['snapshot 17', 'finish 17']);
+    expect(play(machine, [done(16)]).slice(-3)).toEqual(['digest 17', 'snapshot 17', 'finish 17']);
   });
 
   it('names the step after the last good one', () => {
