@@ -69,7 +69,7 @@ export class Evidence {
       ? keptOut(workerId, reason)
       : {
           code: 'LOCKSTEP_CONNECT_FAILED',
-          message: 'the other workers could not go on with this one a moment ago',
+          message: 'the other workers could not reach this one a moment ago',
         };
   }
 }

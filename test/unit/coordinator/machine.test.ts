@@ -232,7 +232,7 @@ describe('changes', () => {
     ]);
     const verdict = machine.handle({ is: 'timer', timer: { kind: 'evidence', generation: 1 } });
     expect(sent(verdict)).toEqual(['close', 'journal', 'formed', 'membership to 1']);
-    expect(refusal(join(4, hello('w2')))).toContain('could not go on with this one');
+    expect(refusal(join(4, hello('w2')))).toContain('could not reach this one');
     const connection = 5;
     machine.handle({ is: 'connected', connection, address: '10.0.0.1' });
     const later = machine.handle({ is: 'message', connection, message: hello('w2') }, 5_000);
