@@ -53,7 +53,7 @@ const backOff = { firstMs: 5_000, mostMs: 300_000, mostCosts: 12, forgottenMs: 3
 
 /**
  * Certain evidence comes first, then who was late, then whom most others accuse; of those that cannot reach each other, who cannot
- * reach the most, of equals who had more such trouble of late, and who joined later. Null where nobody can say who: then all compute again, each alone.
+ * reach the most, of equals who had more such trouble of late, of whom more say so, and who joined later. Null where nobody can say who: then all compute again, each alone.
  */
 export function whoToExclude(nowMs: number, evidence: Evidence): Decision | null {
   const { certain, late } = evidence;
@@ -70,7 +70,9 @@ function ofPairs(nowMs: number, evidence: Evidence): Decision | null {
   if (wrong.length > 0) return accusedByMost(nowMs, evidence, wrong);
   const partners = (workerId: string): string[] => partnersOf(workerId, pairs);
   const times = (workerId: string): number => timesOf(nowMs, evidence.before.get(workerId));
-  const workerId = last(members, (each) => [partners(each).length, times(each)]);
+  const complaints = (workerId: string): number =>
+    distinct(pairs.flatMap(({ by, about }) => (about === workerId ? by : []))).length;
+  const workerId = last(members, (each) => [partners(each).length, times(each), complaints(each)]);
   if (workerId === undefined || partners(workerId).length === 0) return null;
   const own = pairs.filter(({ by, about }) => by === workerId || about === workerId);
   const passes = times(workerId) === 0 && own.every(({ kind }) => kind === 'broken');
