@@ -113,7 +113,7 @@ describe.skipIf(missing !== null)(
         { cwd, env: token },
       );
       const worker = await inGroup(250, ['worker', '--join', `ws://127.0.0.1:${port}`, '--threads', '1']);
-      expectRefusal(worker, 'this worker');
+      expectRefusal(worker, String.raw`worker \S+ failed aligning: this worker`);
       expect((await coordinator).exitCode).not.toBe(0);
     });
 
