@@ -36,7 +36,13 @@ function drawConfig(name: string): ConfigInput {
   writeFileSync(join(directory.path, `${name}-test.csv`), csvOf(rows, exponentOf(what === 'heldOut')));
   const learningRate =
     what === 'rate'
-      ? ({ type: 'step', initial: 0.01, factor: 10 ** between(15, 38), every: between(2, 6) } as const)
+      ? // Grows until a step breaks; float32 holds it to the end, since a rate that overflows is refused.
+        ({
+          type: 'exponential',
+          initial: 0.01,
+          decay: 10 ** between(20, 38),
+          every: Math.ceil(rows / 2) + 4,
+        } as const)
       : 0.01;
   return {
     name,
@@ -88,7 +94,7 @@ beforeAll(async () => {
 
 it.each(Array.from({ length: 10 }, (_, run) => run))(`run %i of seed ${seed}`, async (run) => {
   const { config, alone, threads } = runs[run]!;
-  expect(alone).toMatch(/^exit code 1, LOCKSTEP_NOT_FINITE: .*not finite.* (in|after) step \d+/);
+  expect(alone).toMatch(/^exit code 1, LOCKSTEP_NOT_FINITE: (?=.*not finite)(?=.*(in|after) step \d+)/);
   // At the same time: they disturb each other, so that nothing is as fast as in the run before.
   const ends = await Promise.all(threads.map((each, i) => endOf(config, i + 1, each)));
   for (const [i, end] of ends.entries())
