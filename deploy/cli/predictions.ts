@@ -3,8 +3,8 @@
 // Numbers are float32, printed with the fewest digits that read back as the same float32.
 
 import type { LossKind } from '../../src/ir/ops.ts';
+import { float32Text } from '../../src/numerics/float32-text.ts';
 import { exp } from '../../src/numerics/math.ts';
-import { float32Text } from './float-text.ts';
 
 export interface PredictionShape {
   readonly loss: LossKind;

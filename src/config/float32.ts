@@ -2,6 +2,7 @@
 // that no setting can silently become 0, 1 or infinity on its way into the program. Pure.
 
 import { z } from 'zod';
+import { float32Text } from '../numerics/float32-text.ts';
 
 export interface Float32Bounds {
   /** Smallest and largest allowed value. */
@@ -88,7 +89,7 @@ function nearestUsable(value: number, bounds: Float32Bounds): string[] {
     }
     return [];
   });
-  return [...new Set(found)].map(shortest);
+  return [...new Set(found)].map(float32Text);
 }
 
 const largest = 3.4028234663852886e38;
@@ -103,13 +104,4 @@ function placeOf(value: number): number {
 function atPlace(place: number): number {
   view.setInt32(0, Math.abs(place));
   return place < 0 ? -view.getFloat32(0) : view.getFloat32(0);
-}
-
-/** The shortest decimal that rounds to this float32. */
-function shortest(value: number): string {
-  for (let digits = 1; digits < 9; digits += 1) {
-    const text = Number(value.toPrecision(digits));
-    if (Math.fround(text) === value) return String(text);
-  }
-  return String(Number(value.toPrecision(9)));
 }

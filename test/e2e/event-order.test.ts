@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { afterAll, afterEach, expect, it } from 'vitest';
 import { type RunEvent, train } from '../../index.ts';
 import { shuffleVariable } from '../../worker/collective/delivery.ts';
+import { randomSeed as seed } from '../support/seed.ts';
 import { temporaryDirectory } from './command-line.ts';
 
 const directory = temporaryDirectory();
-const seed = Number(process.env.LOCKSTEP_TEST_SEED ?? Date.now() % 2 ** 31);
 afterEach(() => {
   delete process.env[shuffleVariable];
 });

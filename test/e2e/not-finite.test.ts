@@ -1,14 +1,14 @@
 // A model that goes bad ends its run in one way: whatever goes bad (a sample, the learning rate, the state), and however many
-// workers and threads compute, the error is the one of a run in a single process. LOCKSTEP_TEST_SEED draws other runs.
+// workers and threads compute, the error is the one of a run in a single process. LOCKSTEP_SEED draws other runs.
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type ConfigInput, LockstepError, train } from '../../index.ts';
 import { Chance } from '../fuzz/mutations.ts';
+import { randomSeed as seed } from '../support/seed.ts';
 import { temporaryDirectory } from './command-line.ts';
 
-const seed = Number(process.env.LOCKSTEP_TEST_SEED ?? Date.now() % 2 ** 31);
 const chance = new Chance(seed);
 const directory = temporaryDirectory();
 afterAll(() => directory.remove());

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { float32Text } from '../../../../deploy/cli/float-text.ts';
+import { float32Text } from '../../../src/numerics/float32-text.ts';
 
 const bits = new Uint32Array(1);
 const float = new Float32Array(bits.buffer);
